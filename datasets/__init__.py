@@ -1,0 +1,6 @@
+if not __name__.startswith("pushforward."):
+    raise ImportError(
+        f"imported as {__name__!r}, which would make a second copy of every class. "
+        "Import 'pushforward.datasets' instead, or leave the source folder if you meant "
+        "another library of that name."
+    )
