@@ -4,3 +4,7 @@ if not __name__.startswith("pushforward."):
         "Import 'pushforward.datasets' instead, or leave the source folder if you meant "
         "another library of that name."
     )
+
+from pushforward.datasets.cells import CellData, CellFeatures, CellSplit, open_cells
+
+__all__ = ["CellData", "CellFeatures", "CellSplit", "open_cells"]

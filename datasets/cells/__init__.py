@@ -1,0 +1,21 @@
+"""Perturbed single cells: AnnData files in, splits and training-only preprocessing."""
+
+from pushforward.datasets.cells.data import CellData
+from pushforward.datasets.cells.features import CellFeatures
+from pushforward.datasets.cells.reader import open_cells
+from pushforward.datasets.cells.splits import (
+    CellSplit,
+    hold_out_cells,
+    hold_out_condition,
+    hold_out_population,
+)
+
+__all__ = [
+    "CellData",
+    "CellFeatures",
+    "CellSplit",
+    "hold_out_cells",
+    "hold_out_condition",
+    "hold_out_population",
+    "open_cells",
+]
