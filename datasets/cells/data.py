@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
+
 from pushforward.simulators.errors import DataError
 
 if TYPE_CHECKING:

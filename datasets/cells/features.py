@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
+
 from pushforward.datasets.cells.data import CellData
 from pushforward.simulators.errors import DataError
 

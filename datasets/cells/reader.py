@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
+
 from pushforward.datasets.cells.data import (
     BLOCK,
     CellData,

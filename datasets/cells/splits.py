@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 from numpy import ndarray
+
 from pushforward.datasets.cells.data import CellData, shown
 from pushforward.simulators.errors import DataError
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+
 from pushforward.simulators.cells.response import ConvexResponse
 from pushforward.simulators.errors import DataError
 from pushforward.simulators.provenance import provenance

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from jaxtyping import Float
 from numpy import ndarray
-from pushforward.simulators.errors import DataError
 from scipy.special import logsumexp, softmax
+
+from pushforward.simulators.errors import DataError
 
 __all__ = ["ConvexResponse"]
 

@@ -1,0 +1,26 @@
+"""One training loop for every domain: data order, checkpoint, resume, devices, signals."""
+
+from pushforward.surrogates.training.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
+from pushforward.surrogates.training.devices import make_fabric, resolve_device
+from pushforward.surrogates.training.loop import Optimisation, TrainingReport, train
+from pushforward.surrogates.training.progress import Progress
+from pushforward.surrogates.training.randomness import stream
+from pushforward.surrogates.training.signals import StopSignal
+
+__all__ = [
+    "Checkpoint",
+    "Optimisation",
+    "Progress",
+    "StopSignal",
+    "TrainingReport",
+    "load_checkpoint",
+    "make_fabric",
+    "resolve_device",
+    "save_checkpoint",
+    "stream",
+    "train",
+]

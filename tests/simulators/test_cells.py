@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment
+
 from pushforward.simulators.cells import ConvexResponse, PerturbedPopulations
 from pushforward.simulators.errors import DataError
-from scipy.optimize import linear_sum_assignment
 
 
 def test_response_is_the_gradient_of_its_potential():
