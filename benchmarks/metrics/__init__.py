@@ -1,0 +1,21 @@
+"""Metrics: pure functions with a stated unit and direction."""
+
+from pushforward.benchmarks.metrics.populations import (
+    POPULATION_METRICS,
+    PopulationMetric,
+    energy_distance,
+    fraction_closed,
+    mmd,
+    r2_differences,
+    r2_means,
+)
+
+__all__ = [
+    "POPULATION_METRICS",
+    "PopulationMetric",
+    "energy_distance",
+    "fraction_closed",
+    "mmd",
+    "r2_differences",
+    "r2_means",
+]

@@ -2,6 +2,11 @@
 
 from pushforward.datasets.cells.data import CellData
 from pushforward.datasets.cells.features import CellFeatures
+from pushforward.datasets.cells.predictions import (
+    CellPredictions,
+    open_predictions,
+    write_predictions,
+)
 from pushforward.datasets.cells.reader import open_cells
 from pushforward.datasets.cells.splits import (
     CellSplit,
@@ -13,9 +18,12 @@ from pushforward.datasets.cells.splits import (
 __all__ = [
     "CellData",
     "CellFeatures",
+    "CellPredictions",
     "CellSplit",
     "hold_out_cells",
     "hold_out_condition",
     "hold_out_population",
     "open_cells",
+    "open_predictions",
+    "write_predictions",
 ]

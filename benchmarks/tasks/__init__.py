@@ -1,0 +1,1 @@
+"""The tasks of the leaderboard, one module a domain."""

@@ -1,0 +1,364 @@
+"""The cells task: predict how an unseen population answers a treatment."""
+
+import logging
+import os
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pushforward.benchmarks.result import Result, safe_name
+from pushforward.benchmarks.run_folder import RunFolder
+from pushforward.benchmarks.tasks.cells_config import CELLS_SWEEP, CellsConfig
+from pushforward.benchmarks.tasks.scoring import PopulationScores, score_populations
+from pushforward.datasets.cells import (
+    CellData,
+    CellFeatures,
+    CellSplit,
+    hold_out_population,
+    open_cells,
+    open_predictions,
+    write_predictions,
+)
+from pushforward.simulators.errors import DataError
+from pushforward.simulators.provenance import configuration_hash, provenance
+from pushforward.surrogates.cells import fit_monge_map, identity, mean_shift, pasted
+from pushforward.surrogates.cells.references import Populations
+from pushforward.surrogates.training import Progress, StopSignal, make_fabric, stream
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+__all__ = ["TASK", "TASK_VERSION", "evaluate", "open_data", "run"]
+
+log = logging.getLogger(__name__)
+
+TASK = "cells"
+TASK_VERSION = 1
+HEADLINE = ["w2", "gap_closed_w2", "mmd", "gap_closed_mmd", "r2_differences"]
+LEARNED = ("monge_map",)
+SHOWN_CELLS = 150  # points of each cloud kept in a results file for the scatter plot
+
+
+def open_data(config: CellsConfig) -> CellData:
+    """The cells of a configuration: read from its files, or simulated."""
+    options = {
+        "population_key": config.population_key,
+        "condition_key": config.condition_key,
+        "control": config.control,
+    }
+    if config.data is not None:
+        return open_cells(config.data, **options)
+    log.info("no --data given: simulated cells are used")
+    simulated = config.simulation.simulate(seed=0)
+    return open_cells(simulated)
+
+
+def plan(config: CellsConfig, data: CellData) -> list[CellSplit]:
+    """The splits of a run; everything wrong with the labels is found here, before any work."""
+    treatments = data.treatments if config.treatment is None else [config.treatment]
+    splits = []
+    for treatment in treatments:
+        populations = config.hold_out
+        if populations is None:
+            populations = data.populations_with(treatment)
+            for left in sorted(set(data.populations) - set(populations)):
+                log.warning("population %r lacks control or %r cells: left out", left, treatment)
+        if not populations:
+            raise DataError(f"no population has 2 control and 2 {treatment!r} cells.")
+        splits += [hold_out_population(data, p, treatment) for p in populations]
+    for split in splits:
+        if len(split.test_treated) < 4:
+            raise DataError(
+                f"population {split.name!r} has {len(split.test_treated)} treated cells; a score "
+                "needs at least 4 (two halves of 2). Leave it out of --hold_out."
+            )
+    return splits
+
+
+@dataclass(frozen=True)
+class Question:
+    """One split in fitted coordinates: training populations, given and asked-for cells."""
+
+    split: CellSplit
+    features: CellFeatures
+    populations: Populations
+    control: Tensor
+    treated: Tensor
+
+
+def pose(data: CellData, split: CellSplit, config: CellsConfig) -> Question:
+    """Fit the coordinates on the training cells of a split and look at all its cells in them."""
+    options = config.features
+    features = CellFeatures.fit(
+        data,
+        split.training_rows,
+        n_genes=options.n_genes,
+        n_components=options.n_components,
+        unit_variance=options.unit_variance,
+    )
+
+    def cloud(rows: np.ndarray) -> Tensor:
+        return torch.from_numpy(features.transform(data, rows))
+
+    populations = {
+        name: (cloud(split.control[name]), cloud(split.treated[name])) for name in split.control
+    }
+    return Question(
+        split, features, populations, cloud(split.test_control), cloud(split.test_treated)
+    )
+
+
+def run(config: CellsConfig, folder: RunFolder, *, device: str = "auto") -> list[Path]:
+    """Train, predict and score every split and seed; finished parts are skipped.
+
+    Parameters
+    ----------
+    config : what to do.
+    folder : where results, models and predictions go; see `RunFolder`.
+    device : auto, cpu, cuda, cuda:N.
+
+    Returns
+    -------
+    Paths of all results files, old and new.
+
+    Raises
+    ------
+    DataError, DivergedError, InterruptedRun : with the exit codes 3, 4 and 75.
+    """
+    data = open_data(config)
+    splits = plan(config, data)
+    fabric = make_fabric(device)
+    folder.claim(config.plain(), sweep=CELLS_SWEEP)
+    fingerprint = data.fingerprint()
+    log.info(
+        "%d splits x %d seeds on %s, results in %s",
+        len(splits),
+        config.n_seeds,
+        fabric.device,
+        folder.path,
+    )
+    written = []
+    with StopSignal() as stop, Progress(len(splits) * config.n_seeds, "cells") as progress:
+        for split in splits:
+            question = None
+            for seed in config.seeds:
+                models = [*LEARNED, "mean_shift", "identity", "pasted"]
+                paths = {m: folder.result_path(m, split.name, seed) for m in models}
+                written += paths.values()
+                if not all(p.exists() for p in paths.values()):
+                    question = question or pose(data, split, config)
+                    for result in _answer(
+                        question, data, config, seed, folder, fabric, fingerprint
+                    ):
+                        result.write(folder.results)
+                progress.advance()
+                stop.raise_if_requested("every finished part")
+    return written
+
+
+def _answer(
+    question: Question,
+    data: CellData,
+    config: CellsConfig,
+    seed: int,
+    folder: RunFolder,
+    fabric: "Fabric",
+    fingerprint: str,
+) -> Iterator[Result]:
+    """Fit the map for one seed and score it beside the reference rows."""
+    split = question.split
+    name = f"monge_map-{safe_name(split.name)}-{seed}"
+    begun = time.monotonic()
+    on_device = {
+        k: (c.to(fabric.device), t.to(fabric.device)) for k, (c, t) in question.populations.items()
+    }
+    fitted = fit_monge_map(
+        on_device,
+        hidden=tuple(config.hidden),
+        options=config.objective,
+        optimisation=config.optimisation,
+        select_every=config.select_every,
+        seed=seed,
+        folder=folder.training / name,
+        fabric=fabric,
+        label=f"{split.name} seed {seed}",
+    )
+    trained = time.monotonic() - begun
+    fitted.model.save(folder.models / name)
+    begun = time.monotonic()
+    with torch.no_grad():
+        moved = fitted.model(question.control.to(fabric.device)).cpu()
+    inference = time.monotonic() - begun
+    attributes = provenance(seed=seed, configuration=config.plain())
+    write_predictions(
+        folder.predictions / f"{name}.h5ad",
+        data,
+        split.test_control,
+        question.features,
+        moved.numpy(),
+        treatment=split.treatment,
+        attributes=attributes,
+    )
+    predictions = {**_references(question, seed), "monge_map": moved}
+    scores = score_populations(
+        predictions, question.control, question.treated, seed=seed, n_draws=config.n_draws
+    )
+    costs = {
+        "monge_map": {
+            "parameters": fitted.model.n_parameters,
+            "train_seconds": round(trained, 3),
+            "train_steps": fitted.steps,
+            "inference_seconds": round(inference, 5),
+            "nfe": 1,
+            "peak_memory_mb": _peak_memory_mb(fabric),
+            "device": str(fabric.device),
+        }
+    }
+    first = seed == config.seed
+    for model in predictions:
+        yield _result(
+            model,
+            split,
+            seed,
+            scores,
+            cost=costs.get(model, _no_cost()),
+            config_hash=config.hash,
+            preset=folder.preset,
+            fingerprint=fingerprint,
+            sample=_sample(question, predictions[model]) if first else {},
+        )
+
+
+def evaluate(
+    config: CellsConfig,
+    predictions: str | os.PathLike[str],
+    folder: RunFolder,
+    *,
+    model: str,
+) -> list[Path]:
+    """Score predicted treated cells of any model, from a file, as `run` scores its own.
+
+    Every group of the file (population and treatment) is scored on the split that leaves its
+    population out, in coordinates fitted on the other populations, beside the reference rows.
+
+    Parameters
+    ----------
+    config : names the data, their labels, seeds and draws.
+    predictions : h5ad of predicted cells, see `open_predictions`.
+    folder : where the results go.
+    model : the name of the row.
+
+    Returns
+    -------
+    Paths of the results files.
+    """
+    if model in {*LEARNED, "identity", "mean_shift", "pasted", "floor", "oracle_shift"}:
+        raise DataError(f"--name {model!r} is the name of a row of our own; choose another.")
+    data = open_data(config)
+    predicted = open_predictions(predictions, data)
+    groups = [
+        (hold_out_population(data, population, treatment), population)
+        for population, treatment in predicted.groups
+    ]
+    questions = []
+    for split, population in groups:
+        question = pose(data, split, config)
+        cloud = predicted.encoded(population, split.treatment, question.features)
+        questions.append((question, torch.from_numpy(cloud)))
+    fingerprint = data.fingerprint()
+    written = []
+    for question, cloud in questions:
+        for seed in config.seeds:
+            rows = {**_references(question, seed), model: cloud}
+            scores = score_populations(
+                rows, question.control, question.treated, seed=seed, n_draws=config.n_draws
+            )
+            result = _result(
+                model,
+                question.split,
+                seed,
+                scores,
+                cost={**_no_cost(), "device": "unknown"},
+                config_hash=configuration_hash({**config.plain(), "model": model}),
+                preset=folder.preset,
+                fingerprint=fingerprint,
+                sample=_sample(question, cloud) if seed == config.seed else {},
+            )
+            written.append(result.write(folder.results))
+    return written
+
+
+def _references(question: Question, seed: int) -> dict[str, Tensor]:
+    generator = stream(seed, "pasted", question.split.name)
+    control, populations = question.control, question.populations
+    return {
+        "mean_shift": mean_shift(control, populations),
+        "identity": identity(control),
+        "pasted": pasted(len(question.treated), populations, generator=generator),
+    }
+
+
+def _result(
+    model: str, split: CellSplit, seed: int, scores: PopulationScores, **rest: Any
+) -> Result:
+    fingerprint = rest.pop("fingerprint")
+    beside = [row for row in scores.rows if row not in (model, "monge_map")]
+    return Result(
+        task=TASK,
+        task_version=TASK_VERSION,
+        model=model,
+        seed=seed,
+        split=split.name,
+        metrics=scores.rows[model],
+        reference={row: scores.values(row) for row in beside},
+        headline=HEADLINE,
+        learned=model not in ("mean_shift", "identity", "pasted"),
+        data_fingerprint=fingerprint,
+        **rest,
+    )
+
+
+def _sample(question: Question, predicted: Tensor) -> dict[str, Any]:
+    """The first two coordinates of some cells, for a scatter plot."""
+
+    def points(cloud: Tensor) -> list[list[float]]:
+        few = cloud[:: -(-len(cloud) // SHOWN_CELLS), :2]
+        return [[round(v, 3) for v in row] for row in few.tolist()]
+
+    explained = question.features.explained[:2].tolist()
+    return {
+        "kind": "scatter",
+        "axes": [f"PC{i + 1} ({100 * e:.0f} %)" for i, e in enumerate(explained)],
+        "clouds": {
+            "control": points(question.control),
+            "treated": points(question.treated),
+            "predicted": points(predicted),
+        },
+    }
+
+
+def _no_cost() -> dict[str, Any]:
+    return {
+        "parameters": 0,
+        "train_seconds": 0.0,
+        "inference_seconds": 0.0,
+        "nfe": 0,
+        "peak_memory_mb": 0.0,
+        "device": "cpu",
+    }
+
+
+def _peak_memory_mb(fabric: "Fabric") -> float:
+    """Peak memory: of the GPU where one is used, else of the process so far."""
+    if fabric.device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(fabric.device) / 1e6, 1)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)

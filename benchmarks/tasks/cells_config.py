@@ -1,0 +1,135 @@
+"""Configuration of the cells task: what a run does, and its presets."""
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from pushforward.simulators.cells import PerturbedPopulations
+from pushforward.simulators.errors import DataError
+from pushforward.simulators.provenance import configuration_hash
+from pushforward.surrogates.cells import MongeOptions
+from pushforward.surrogates.training import Optimisation
+
+__all__ = ["CELLS_PRESETS", "CELLS_SWEEP", "CellsConfig", "FeatureOptions"]
+
+CELLS_SWEEP = ("seed", "n_seeds", "hold_out", "treatment")
+"""Options that name result files: runs that differ only in them (the tasks of a batch array) may
+share an output folder."""
+
+
+@dataclass(frozen=True)
+class FeatureOptions:
+    """The coordinates in which cells are moved and compared, fitted on training cells only.
+
+    Parameters
+    ----------
+    n_genes: how many of the most variable genes are kept
+    n_components: principal components
+    unit_variance: divide each gene by its standard deviation first
+    """
+
+    n_genes: int = 2000
+    n_components: int = 20
+    unit_variance: bool = False
+
+
+@dataclass(frozen=True)
+class CellsConfig:
+    """Leave populations out, fit a Monge map on the others, score it beside the reference rows.
+
+    Parameters
+    ----------
+    data: h5ad file, or several with the same genes; without it, cells are simulated
+    population_key: obs column that names the population (patient, donor)
+    condition_key: obs column that names the condition
+    control: label of the untreated condition
+    treatment: treated condition to predict; each one in turn if not given
+    hold_out: populations to leave out, one at a time; each in turn if not given
+    seed: first seed
+    n_seeds: number of seeds, from the first on
+    n_draws: random halvings of the held-out cells over which a score is averaged
+    hidden: widths of the network's hidden layers
+    select_every: steps between candidates for early stopping, chosen by leaving training populations out; 0 trains for all steps
+    features: genes and principal components
+    objective: what the map minimises
+    optimisation: how
+    simulation: the cells that are simulated when no data are given
+    """  # noqa: E501 - one line an option, shown by --help
+
+    data: list[str] | None = None
+    population_key: str = "patient_id"
+    condition_key: str = "condition"
+    control: str = "ctrl"
+    treatment: str | None = None
+    hold_out: list[str] | None = None
+    seed: int = 0
+    n_seeds: int = 3
+    n_draws: int = 10
+    hidden: list[int] = field(default_factory=lambda: [64, 64])
+    select_every: int = 25
+    features: FeatureOptions = field(default_factory=FeatureOptions)
+    objective: MongeOptions = field(default_factory=MongeOptions)
+    optimisation: Optimisation = field(default_factory=lambda: Optimisation(steps=400))
+    simulation: PerturbedPopulations = field(default_factory=PerturbedPopulations)
+
+    def __post_init__(self) -> None:
+        for name in ("n_seeds", "n_draws"):
+            if getattr(self, name) < 1:
+                raise DataError(f"{name} = {getattr(self, name)} must be at least 1.")
+        if self.select_every < 0:
+            raise DataError(f"select_every = {self.select_every} must be 0 or more.")
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of the run."""
+        return list(range(self.seed, self.seed + self.n_seeds))
+
+    def plain(self) -> dict[str, Any]:
+        """All options as plain values."""
+        content = asdict(self)
+        content["simulation"]["treatments"] = list(self.simulation.treatments)
+        return content
+
+    @property
+    def hash(self) -> str:
+        """Hash of the options without those that a sweep runs over."""
+        kept = {k: v for k, v in self.plain().items() if k not in CELLS_SWEEP}
+        return configuration_hash(kept)
+
+
+def _small() -> CellsConfig:
+    return CellsConfig()
+
+
+def _smoke() -> CellsConfig:
+    return CellsConfig(
+        n_seeds=1,
+        n_draws=4,
+        hidden=[32, 32],
+        select_every=20,
+        features=FeatureOptions(n_components=10),
+        objective=MongeOptions(batch_size=64, populations_per_step=2),
+        optimisation=Optimisation(steps=100),
+        simulation=PerturbedPopulations(n_populations=3, n_cells=120, n_genes=100),
+    )
+
+
+def _paper() -> CellsConfig:
+    """The conditional-Monge code's settings for one treatment (code): Euclidean cost, absolute
+    entropic strengths 1 and 0.01, four layers of 64, AdamW 1e-4 with decay 1e-5, cosine to 1 %."""
+    return replace(
+        CellsConfig(),
+        hidden=[64, 64, 64, 64],
+        select_every=0,
+        features=FeatureOptions(n_genes=1000, n_components=50),
+        objective=MongeOptions(
+            cost="euclidean", fit_eps=1.0, gap_eps=0.01, eps_unit="absolute", batch_size=512
+        ),
+        optimisation=Optimisation(
+            steps=1000, learning_rate=1e-4, weight_decay=1e-5, schedule="cosine"
+        ),
+        simulation=PerturbedPopulations(n_populations=6, n_cells=1000, n_genes=1000),
+    )
+
+
+CELLS_PRESETS = {"smoke": _smoke, "small": _small, "paper": _paper}
+"""Name -> configuration: `smoke` (seconds), `small` (the committed leaderboard), `paper`."""
