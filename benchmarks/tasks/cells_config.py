@@ -22,9 +22,12 @@ class FeatureOptions:
 
     Parameters
     ----------
-    n_genes: how many of the most variable genes are kept
-    n_components: principal components
-    unit_variance: divide each gene by its standard deviation first
+    n_genes
+        how many of the most variable genes are kept
+    n_components
+        principal components
+    unit_variance
+        divide each gene by its standard deviation first
     """
 
     n_genes: int = 2000
@@ -38,22 +41,38 @@ class CellsConfig:
 
     Parameters
     ----------
-    data: h5ad file, or several with the same genes; without it, cells are simulated
-    population_key: obs column that names the population (patient, donor)
-    condition_key: obs column that names the condition
-    control: label of the untreated condition
-    treatment: treated condition to predict; each one in turn if not given
-    hold_out: populations to leave out, one at a time; each in turn if not given
-    seed: first seed
-    n_seeds: number of seeds, from the first on
-    n_draws: random halvings of the held-out cells over which a score is averaged
-    hidden: widths of the network's hidden layers
-    select_every: steps between candidates for early stopping, chosen by leaving training populations out; 0 trains for all steps
-    features: genes and principal components
-    objective: what the map minimises
-    optimisation: how
-    simulation: the cells that are simulated when no data are given
-    """  # noqa: E501 - one line an option, shown by --help
+    data
+        h5ad file, or several with the same genes; without it, cells are simulated
+    population_key
+        obs column that names the population (patient, donor)
+    condition_key
+        obs column that names the condition
+    control
+        label of the untreated condition
+    treatment
+        treated condition to predict; each one in turn if not given
+    hold_out
+        populations to leave out, one at a time; each in turn if not given
+    seed
+        first seed
+    n_seeds
+        number of seeds, from the first on
+    n_draws
+        random halvings of the held-out cells over which a score is averaged
+    hidden
+        widths of the network's hidden layers
+    select_every
+        steps between candidates for early stopping, which is chosen by leaving training
+        populations out; 0 trains for all steps
+    features
+        genes and principal components
+    objective
+        what the map minimises
+    optimisation
+        how
+    simulation
+        the cells that are simulated when no data are given
+    """
 
     data: list[str] | None = None
     population_key: str = "patient_id"

@@ -82,7 +82,7 @@ def open_cells(
     where = ", ".join(map(str, paths)) or "the AnnData"
     _check_labels(adata, where, population_key, condition_key, control)
     check_gene_names([str(g) for g in adata.var_names], where)
-    measure = _measure_of(adata, where)
+    measure = measure_of(adata, where)
     data = CellData(adata, population_key, condition_key, control, measure, source)
     _check_group_sizes(data, where)
     log.info("%s: X holds %s values%s", where, measure, _NOTES.get(measure, ""))
@@ -186,7 +186,7 @@ def _check_group_sizes(data: CellData, where: str) -> None:
             log.warning("%s: population %r has no control cell", where, population)
 
 
-def _measure_of(adata: "AnnData", where: str) -> Measure:
+def measure_of(adata: "AnnData", where: str) -> Measure:
     """Look at all of X once, in blocks: refuse NaN and infinity, and say what the values are."""
     lowest, highest, whole = np.inf, -np.inf, True
     bad_total, places = 0, []

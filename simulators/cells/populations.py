@@ -33,17 +33,28 @@ class PerturbedPopulations:
 
     Parameters
     ----------
-    n_populations : patients.
-    n_cells : cells of each patient in each condition.
-    n_types : cell types, each with its own response.
-    n_latent : dimension of z.
-    n_genes : columns of X; at least n_latent.
-    treatments : labels in `obs["condition"]` beside the control label `ctrl`.
-    patient_spread : standard deviation of δ_p, latent units (type centres are 3 apart or more).
-    response : size of the treatment's displacement, latent units.
-    dispersion : α of the negative binomial, variance = mean + α mean².
-    library_size : median number of counts a cell.
-    measurement : `counts` or `none`, see above.
+    n_populations
+        patients
+    n_cells
+        cells of each patient in each condition
+    n_types
+        cell types, each with its own response
+    n_latent
+        dimension of z
+    n_genes
+        columns of X; at least n_latent
+    treatments
+        labels in `obs["condition"]` beside the control label `ctrl`
+    patient_spread
+        standard deviation of δ_p, latent units (type centres are 3 apart or more)
+    response
+        root mean square of the types' displacements, latent units
+    dispersion
+        α of the negative binomial, variance = mean + α mean²
+    library_size
+        median number of counts a cell
+    measurement
+        counts or none, see above
 
     Raises
     ------

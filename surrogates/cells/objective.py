@@ -21,14 +21,25 @@ class MongeOptions:
 
     Parameters
     ----------
-    cost: ground cost of both terms
-    fit_eps: entropic strength of the Sinkhorn divergence
-    gap_eps: entropic strength of the Monge gap; none computes it exactly, by assignment
-    eps_unit: mean_cost multiplies both by the mean cost (0.1 of it is the ott tutorial's rule); absolute takes them as they are
-    gap_weight: weight of the Monge gap beside the fit
-    batch_size: control and treated cells drawn from a population in a step
-    populations_per_step: populations in a step; fewer where there are fewer
-    """  # noqa: E501 - one line an option, shown by --help
+    cost
+        ground cost of both terms
+    fit_eps
+        entropic strength of the Sinkhorn divergence
+    gap_eps
+        entropic strength of the Monge gap; none computes it exactly, by assignment
+    eps_unit
+        mean_cost multiplies both by the mean cost (0.1 of it is the ott tutorial's rule);
+        absolute takes them as they are
+    gap_weight
+        weight of the Monge gap beside the fit
+    batch_size
+        control and treated cells drawn from a population in a step
+    populations_per_step
+        populations in a step; fewer where there are fewer
+    offset_spread
+        size of the random offset given to both clouds of a population, as a multiple of how far
+        apart the control means of the training populations lie; 0 gives none
+    """
 
     cost: Literal["sqeuclidean", "euclidean"] = "sqeuclidean"
     fit_eps: float = 0.1
@@ -37,6 +48,7 @@ class MongeOptions:
     gap_weight: float = 1.0
     batch_size: int = 128
     populations_per_step: int = 4
+    offset_spread: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("fit_eps", "batch_size", "populations_per_step"):
@@ -95,6 +107,8 @@ class MongeObjective:
         self.cost_scale = self._mean_cost([(t, t) for _, t in populations.values()])
         between = self._mean_cost(list(populations.values()))
         relative = options.eps_unit == "mean_cost"
+        means = torch.stack([control.mean(0) for control, _ in populations.values()])
+        self._deviations = (means - means.mean(0)) / max(len(means) - 1, 1) ** 0.5
         self.fit_eps = options.fit_eps * (self.cost_scale if relative else 1.0)
         gap = options.gap_eps
         self.gap_eps = None if gap is None else gap * (between if relative else 1.0)
@@ -133,6 +147,12 @@ class MongeObjective:
             cloud[torch.randint(len(cloud), size, generator=generator).to(cloud.device)]
             for cloud in self.populations[name]
         )
+        if self.options.offset_spread > 0:
+            # An unseen population lies off the others. Moving both clouds alike changes nothing
+            # of the effect, and teaches the map not to pull strangers back to known ground.
+            weights = torch.randn(len(self._deviations), generator=generator).to(control)
+            offset = self.options.offset_spread * weights @ self._deviations
+            control, treated = control + offset, treated + offset
         return control, treated
 
     def _mean_cost(self, pairs: list[tuple[Tensor, Tensor]]) -> float:

@@ -4,8 +4,9 @@ import math
 from collections.abc import Callable
 
 import torch
-from pushforward.simulators.errors import DataError
 from torch import Tensor
+
+from pushforward.simulators.errors import DataError
 
 __all__: list[str] = []
 

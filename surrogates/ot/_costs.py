@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Num
-from pushforward.simulators.errors import DataError
 from torch import Tensor
+
+from pushforward.simulators.errors import DataError
 
 from ._checks import check_cost_name, check_points
 

@@ -4,8 +4,9 @@ import warnings
 
 import torch
 from jaxtyping import Float, Num
-from pushforward.simulators.errors import ConvergenceWarning
 from torch import Tensor
+
+from pushforward.simulators.errors import ConvergenceWarning
 
 from ._balanced import entropic_potentials, marginal_tolerance
 from ._checks import check_eps, check_same_mass, check_stopping, weights

@@ -2,9 +2,10 @@
 
 import numpy as np
 import torch
-from pushforward.simulators.errors import DataError
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
+
+from pushforward.simulators.errors import DataError
 
 __all__: list[str] = []
 

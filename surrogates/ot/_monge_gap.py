@@ -5,8 +5,9 @@ import warnings
 
 import torch
 from jaxtyping import Float, Num
-from pushforward.simulators.errors import ConvergenceWarning, DataError
 from torch import Tensor
+
+from pushforward.simulators.errors import ConvergenceWarning, DataError
 
 from ._balanced import entropic_potentials, marginal_tolerance
 from ._checks import check_choice, check_eps, check_stopping, weights

@@ -5,8 +5,9 @@ from functools import partial
 
 import torch
 from jaxtyping import Num
-from pushforward.simulators.errors import ConvergenceWarning
 from torch import Tensor
+
+from pushforward.simulators.errors import ConvergenceWarning
 
 from ._balanced import entropic_potentials, marginal_tolerance
 from ._checks import (

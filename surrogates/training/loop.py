@@ -34,12 +34,18 @@ class Optimisation:
 
     Parameters
     ----------
-    steps: number of gradient steps, one batch each
-    learning_rate: step size of AdamW at the start
-    weight_decay: decoupled weight decay of AdamW
-    schedule: constant, or cosine down to final_fraction of the learning rate
-    final_fraction: where the cosine ends, as a share of the learning rate
-    clip_norm: largest norm of the gradient; longer gradients are scaled down to it
+    steps
+        number of gradient steps, one batch each
+    learning_rate
+        step size of AdamW at the start
+    weight_decay
+        decoupled weight decay of AdamW
+    schedule
+        constant, or cosine down to final_fraction of the learning rate
+    final_fraction
+        where the cosine ends, as a share of the learning rate
+    clip_norm
+        largest norm of the gradient; longer gradients are scaled down to it
     """
 
     steps: int = 1000

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from pushforward.surrogates import ot
 from pushforward.surrogates.ot import solve, solve_sample, wasserstein
 

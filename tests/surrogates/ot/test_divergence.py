@@ -4,6 +4,7 @@ import warnings
 
 import pytest
 import torch
+
 from pushforward.simulators.errors import ConvergenceWarning
 from pushforward.surrogates.ot import sinkhorn_divergence, solve_sample
 

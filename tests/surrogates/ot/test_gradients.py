@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from pushforward.surrogates.ot import (
     cost_matrix,
     monge_gap,

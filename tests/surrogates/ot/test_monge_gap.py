@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from pushforward.simulators.errors import ConvergenceWarning
 from pushforward.surrogates.ot import monge_gap
 

@@ -6,6 +6,7 @@ import warnings
 import ot as pot
 import pytest
 import torch
+
 from pushforward.simulators.errors import ConvergenceWarning
 from pushforward.surrogates.ot import cost_matrix, solve, solve_sample
 

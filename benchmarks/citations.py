@@ -1,0 +1,96 @@
+"""BibTeX of the methods and data that a result rests on."""
+
+from collections.abc import Iterable
+
+from pushforward import __version__
+
+__all__ = ["CITATIONS", "bibtex"]
+
+_ENTRIES = {
+    "pushforward": f"""@software{{pushforward,
+  title = {{pushforward: scientific machine learning of transport}},
+  author = {{{{The pushforward developers}}}},
+  version = {{{__version__}}},
+  year = {{2026}}
+}}""",
+    "uscidda2023": """@inproceedings{uscidda2023,
+  title = {The {Monge} Gap: A Regularizer to Learn All Transport Maps},
+  author = {Uscidda, Th{\\'e}o and Cuturi, Marco},
+  booktitle = {International Conference on Machine Learning},
+  year = {2023}
+}""",
+    "feydy2019": """@inproceedings{feydy2019,
+  title = {Interpolating between Optimal Transport and {MMD} using {Sinkhorn} Divergences},
+  author = {Feydy, Jean and S{\\'e}journ{\\'e}, Thibault and Vialard, Fran{\\c{c}}ois-Xavier and
+            Amari, Shun-ichi and Trouv{\\'e}, Alain and Peyr{\\'e}, Gabriel},
+  booktitle = {International Conference on Artificial Intelligence and Statistics},
+  year = {2019}
+}""",
+    "cuturi2013": """@inproceedings{cuturi2013,
+  title = {Sinkhorn Distances: Lightspeed Computation of Optimal Transport},
+  author = {Cuturi, Marco},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2013}
+}""",
+    "flamary2021": """@article{flamary2021,
+  title = {{POT}: {Python} Optimal Transport},
+  author = {Flamary, R{\\'e}mi and Courty, Nicolas and Gramfort, Alexandre and others},
+  journal = {Journal of Machine Learning Research},
+  volume = {22},
+  number = {78},
+  pages = {1--8},
+  year = {2021}
+}""",
+    "gretton2012": """@article{gretton2012,
+  title = {A Kernel Two-Sample Test},
+  author = {Gretton, Arthur and Borgwardt, Karsten M. and Rasch, Malte J. and
+            Sch{\\"o}lkopf, Bernhard and Smola, Alexander},
+  journal = {Journal of Machine Learning Research},
+  volume = {13},
+  pages = {723--773},
+  year = {2012}
+}""",
+    "szekely2013": """@article{szekely2013,
+  title = {Energy statistics: A class of statistics based on distances},
+  author = {Sz{\\'e}kely, G{\\'a}bor J. and Rizzo, Maria L.},
+  journal = {Journal of Statistical Planning and Inference},
+  volume = {143},
+  number = {8},
+  pages = {1249--1272},
+  year = {2013}
+}""",
+    "zhao2021": """@article{zhao2021,
+  title = {Deconvolution of cell type-specific drug responses in human tumor tissue with
+           single-cell {RNA-seq}},
+  author = {Zhao, Wenting and Dovas, Athanassios and Spinazzi, Eleonora Francesca and others},
+  journal = {Genome Medicine},
+  volume = {13},
+  pages = {82},
+  year = {2021}
+}""",
+}
+
+CITATIONS: dict[str, tuple[str, ...]] = {
+    "pushforward": ("pushforward",),
+    "monge_map": ("pushforward", "uscidda2023", "feydy2019"),
+    "monge_gap": ("uscidda2023",),
+    "sinkhorn_divergence": ("feydy2019", "cuturi2013"),
+    "wasserstein": ("flamary2021",),
+    "mmd": ("gretton2012",),
+    "energy_distance": ("szekely2013",),
+    "glioblastoma": ("zhao2021",),
+}
+"""What was used -> keys of what to cite."""
+
+
+def bibtex(names: Iterable[str]) -> str:
+    """BibTeX of everything behind some names, each entry once.
+
+    Examples
+    --------
+    >>> from pushforward.benchmarks.citations import bibtex
+    >>> bibtex(["monge_gap"]).splitlines()[0]
+    '@inproceedings{uscidda2023,'
+    """
+    keys = dict.fromkeys(key for name in names for key in CITATIONS[name])
+    return "\n\n".join(_ENTRIES[key] for key in keys)

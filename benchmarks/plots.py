@@ -1,0 +1,147 @@
+"""Figures of a leaderboard: bars with error bars, splits side by side, clouds of cells."""
+
+from collections.abc import Sequence
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from pushforward.benchmarks.leaderboard import Board, Cell
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["figure_svg", "plot_headline", "plot_scatter", "plot_splits"]
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart.
+LEARNED, REFERENCE, BESIDE = "#0072B2", "#E69F00", "#999999"
+CONTROL, TREATED, PREDICTED = "#999999", "#D55E00", "#0072B2"
+MARKERS = "osD^vP*X<>"
+
+
+def plot_headline(board: Board) -> "Figure":
+    """One panel a headline metric: every row's mean with its standard error over splits."""
+    metrics = board.headline
+    rows = [*board.models, *board.reference_rows]
+    figure = _figure(3.1 * len(metrics), 0.34 * len(rows) + 1.1)
+    axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    learned = {r.model for r in board.results if r.learned}
+    for axis, metric in zip(axes, metrics, strict=True):
+        for y, row in enumerate(rows):
+            beside = row in board.reference_rows
+            cell = board.reference(row, metric) if beside else board.value(row, metric)
+            if cell is None:
+                continue
+            colour = BESIDE if beside else LEARNED if row in learned else REFERENCE
+            axis.barh(y, cell.mean, xerr=_error(cell), color=colour, height=0.7, capsize=3)
+        axis.axvline(0, color="black", linewidth=0.6)
+        arrow = "lower is better" if board.best(metric) == "lowest" else "higher is better"
+        axis.set_title(f"{metric}\n({arrow})", fontsize=9)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_yticks(range(len(rows)), [_shown(board, row) for row in rows])
+    axes[0].invert_yaxis()
+    return figure
+
+
+def plot_splits(board: Board) -> "Figure":
+    """The first headline metric split by split: mean over seeds, standard error over seeds."""
+    metric = board.headline[0]
+    rows = [*board.models, *board.reference_rows]
+    splits = board.splits
+    figure = _figure(max(4.5, 1.25 * len(splits) + 2.5), 3.4)
+    axis = figure.subplots()
+    learned = {r.model for r in board.results if r.learned}
+    for i, row in enumerate(rows):
+        beside = row in board.reference_rows
+        offset = 0.6 * ((i + 0.5) / len(rows) - 0.5)
+        points = []
+        for x, split in enumerate(splits):
+            look = board.reference if beside else board.value
+            cell = look(row, metric, split)
+            if cell is not None:
+                points.append((x + offset, cell.mean, _error(cell)))
+        if not points:
+            continue
+        colour = BESIDE if beside else LEARNED if row in learned else REFERENCE
+        xs, ys, errors = zip(*points, strict=True)
+        axis.errorbar(
+            xs,
+            ys,
+            yerr=errors,
+            fmt=MARKERS[i % len(MARKERS)],
+            color=colour,
+            markersize=6,
+            capsize=2,
+            linestyle="none",
+            label=_shown(board, row),
+        )
+    axis.set_xticks(range(len(splits)), splits)
+    axis.set_xlabel("held out")
+    unit = next(r.metrics[metric].unit for r in board.results if metric in r.metrics)
+    axis.set_ylabel(f"{metric} ({unit})")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def plot_scatter(samples: Sequence[tuple[str, dict[str, Any]]]) -> "Figure":
+    """Control, treated and predicted cells in the first two coordinates, one panel a split.
+
+    Parameters
+    ----------
+    samples : (title, sample) pairs; a sample is what a results file carries.
+    """
+    columns = min(len(samples), 5)
+    rows = -(-len(samples) // columns)
+    figure = _figure(2.9 * columns, 2.9 * rows + 0.4)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    styles = {
+        "control": (CONTROL, "o", 0.5),
+        "treated": (TREATED, "^", 0.7),
+        "predicted": (PREDICTED, "x", 0.8),
+    }
+    for axis, (title, sample) in zip(axes.flat, samples, strict=False):
+        for name, (colour, marker, alpha) in styles.items():
+            points = sample["clouds"].get(name, [])
+            axis.scatter(
+                [p[0] for p in points],
+                [p[1] for p in points],
+                s=9,
+                c=colour,
+                marker=marker,
+                alpha=alpha,
+                linewidths=0.8 if marker == "x" else 0,
+                label=name,
+            )
+        axis.set_title(title, fontsize=9)
+        axis.set_xlabel(sample["axes"][0], fontsize=8)
+        axis.set_ylabel(sample["axes"][1], fontsize=8)
+        axis.tick_params(labelsize=7)
+    for axis in list(axes.flat)[len(samples) :]:
+        axis.set_visible(False)
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    return figure
+
+
+def figure_svg(figure: "Figure") -> str:
+    """The figure as an SVG element for a page; the same figure gives the same text."""
+    import matplotlib as mpl
+
+    buffer = BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "pushforward", "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue().decode()
+    return text[text.index("<svg") :]
+
+
+def _figure(width: float, height: float) -> "Figure":
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _error(cell: Cell) -> float:
+    return cell.std_error if cell.n > 1 else 0.0
+
+
+def _shown(board: Board, row: str) -> str:
+    return f"({row})" if row in board.reference_rows else row
