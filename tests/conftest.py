@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture
 def unchecked():
-    """Switch the run-time shape checks off, to see the package's own error messages."""
+    """Switch the run-time shape checks off: to see the package's own error messages, or in tests
+    that train, where checking every inner call would take ten times the training itself."""
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)

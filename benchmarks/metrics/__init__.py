@@ -8,6 +8,7 @@ from pushforward.benchmarks.metrics.populations import (
     mmd,
     r2_differences,
     r2_means,
+    spread_error,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "mmd",
     "r2_differences",
     "r2_means",
+    "spread_error",
 ]

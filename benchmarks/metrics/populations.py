@@ -18,8 +18,10 @@ __all__ = [
     "mmd",
     "r2_differences",
     "r2_means",
+    "spread_error",
 ]
 
+FLAT = 1e-6  # a vector whose entries differ by less than this share of its size is constant
 GAMMAS = (2.0, 1.0, 0.5, 0.1, 0.01, 0.005)
 
 
@@ -132,6 +134,27 @@ def fraction_closed(
     return ratio.item(), (residual.std() / whole / len(m) ** 0.5).item()
 
 
+def spread_error(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> float:
+    """|log(V(x)/V(y))|, V the total variance: is the prediction as spread out as the truth?
+
+    A cloud drawn towards its middle gains in W2, which is also small for a compromise between all
+    cells; this number shows it. 0 is right; log 2 = 0.69 means half, or twice, the variance.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pushforward.benchmarks.metrics import spread_error
+    >>> x = torch.tensor([[0.0], [1.0]])
+    >>> round(spread_error(x / 2, x), 4)  # log 4
+    1.3863
+    """
+    _check(x, y)
+    predicted, true = x.var(0).sum(), y.var(0).sum()
+    if not (predicted > 0 and true > 0):
+        raise DataError("all cells of a cloud coincide, so it has no spread to compare.")
+    return torch.log(predicted / true).abs().item()
+
+
 @dataclass(frozen=True)
 class PopulationMetric:
     """A metric as the results file states it: function, unit, and which value is best."""
@@ -159,6 +182,9 @@ POPULATION_METRICS: dict[str, PopulationMetric] = {
     "energy_distance": PopulationMetric(
         lambda x, y, c, e: energy_distance(x, y), "PC units", "lowest", "energy distance"
     ),
+    "spread_error": PopulationMetric(
+        lambda x, y, c, e: spread_error(x, y), "1", "lowest", "error of the spread"
+    ),
     "r2_means": PopulationMetric(lambda x, y, c, e: r2_means(x, y), "1", "highest", "r² of means"),
     "r2_differences": PopulationMetric(
         lambda x, y, c, e: r2_differences(x, y, c), "1", "highest", "r² of differences"
@@ -172,9 +198,11 @@ def _pairs(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _correlation(u: Tensor, v: Tensor) -> float:
-    u, v = u.double() - u.double().mean(), v.double() - v.double().mean()
-    length = u.norm() * v.norm()
-    return (u @ v / length).item() if length > 0 else 0.0
+    u, v = u.double(), v.double()
+    du, dv = u - u.mean(), v - v.mean()
+    if du.norm() <= FLAT * u.norm() or dv.norm() <= FLAT * v.norm():
+        return 0.0
+    return (du @ dv / (du.norm() * dv.norm())).item()
 
 
 def _squared_correlation(u: Tensor, v: Tensor) -> float:

@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 TASK = "cells"
 TASK_VERSION = 1
-HEADLINE = ["w2", "gap_closed_w2", "mmd", "gap_closed_mmd", "r2_differences"]
+HEADLINE = ["w2", "gap_closed_w2", "mmd", "gap_closed_mmd", "spread_error", "r2_differences"]
 LEARNED = ("monge_map",)
 SHOWN_CELLS = 150  # points of each cloud kept in a results file for the scatter plot
 
