@@ -8,7 +8,7 @@ from jaxtyping import Num
 from pushforward.simulators.errors import ConvergenceWarning
 from torch import Tensor
 
-from ._balanced import entropic_potentials, marginal_tolerance
+from ._balanced import Potentials, entropic_potentials, marginal_tolerance
 from ._checks import (
     check_cost,
     check_eps,
@@ -18,11 +18,10 @@ from ._checks import (
     weights,
 )
 from ._costs import Cost, cost_matrix
-from ._envelope import entropic_value
+from ._envelope import entropic_value, log_plan
 from ._exact import exact_plans, exact_potentials
 from ._implicit import differentiable_plan
 from ._result import OTResult
-from ._sinkhorn import Potentials
 
 __all__ = ["solve", "solve_sample"]
 
@@ -171,11 +170,7 @@ def _solve_exact(C: Tensor, a: Tensor, b: Tensor) -> OTResult:
     if a.requires_grad or b.requires_grad:
         f, g = potentials()
         value = value + (f * (a - a.detach())).sum(-1) + (g * (b - b.detach())).sum(-1)
-    mass = a.detach().sum(-1)
-    error = torch.maximum(
-        (plan.sum(-1) - a.detach()).abs().sum(-1), (plan.sum(-2) - b.detach()).abs().sum(-1)
-    )
-    error = error / mass
+    error = marginal_error(plan, a, b)
     # The solvers end at a vertex of the polytope: only rounding remains.
     rounding = 1e-9 if C.dtype == torch.float64 else 1e-4
     ended = torch.tensor([not m for m in messages], device=C.device).reshape(batch)
@@ -207,7 +202,12 @@ def _solve_entropic(
     found = entropic_potentials(C, a, b, eps, tol=tol, max_iter=max_iter, init=init)
     f, g = found.f, found.g
     value = entropic_value(C, a, b, f, g, eps)
+    with torch.no_grad():
+        # What counts is the plan that these potentials give in this precision.
+        plan = log_plan(C, a, b, f, g, eps).exp_()
+        found.error = marginal_error(plan, a, b)
     converged = (found.error <= tol) & torch.isfinite(value.detach())
+    tracked = any(t.requires_grad for t in (C, a, b, eps))
     return OTResult(
         value=value,
         converged=flag(converged),
@@ -217,11 +217,18 @@ def _solve_entropic(
         cost=C,
         a=a,
         b=b,
-        make_plan=partial(differentiable_plan, C, a, b, f, g, eps),
+        make_plan=partial(differentiable_plan, C, a, b, f, g, eps) if tracked else lambda: plan,
         make_potentials=lambda: (f, g),
         eps=eps,
         errors=found.errors,
     )
+
+
+def marginal_error(plan: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Worst L1 violation of the two marginals over the total mass, (*batch,)."""
+    rows = (plan.sum(-1) - a.detach()).abs().sum(-1)
+    columns = (plan.sum(-2) - b.detach()).abs().sum(-1)
+    return torch.maximum(rows, columns) / a.detach().sum(-1)
 
 
 def flag(converged: Tensor) -> bool | Tensor:
