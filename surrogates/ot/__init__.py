@@ -4,6 +4,7 @@ from ._costs import cost_matrix, default_eps, displacement_cost
 from ._divergence import sinkhorn_divergence
 from ._monge_gap import monge_gap
 from ._result import OTResult
+from ._rounding import round_plan
 from ._solve import solve, solve_sample
 from ._wasserstein import wasserstein
 
@@ -13,6 +14,7 @@ __all__ = [
     "default_eps",
     "displacement_cost",
     "monge_gap",
+    "round_plan",
     "sinkhorn_divergence",
     "solve",
     "solve_sample",
