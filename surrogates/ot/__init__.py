@@ -1,9 +1,12 @@
 """Optimal transport: one result object, stated tolerances, gradients, batches."""
 
 from ._costs import cost_matrix, default_eps, displacement_cost
+from ._couplings import couple, sample_plan
 from ._divergence import sinkhorn_divergence
+from ._gibbs import RunningPotentials, effective_sample_size, gibbs_weights
 from ._line import wasserstein_circle, wasserstein_line
 from ._monge_gap import monge_gap
+from ._noise import nearest_noise
 from ._result import OTResult
 from ._rounding import round_plan
 from ._sliced import max_sliced_wasserstein, sliced_wasserstein
@@ -12,12 +15,18 @@ from ._wasserstein import wasserstein
 
 __all__ = [
     "OTResult",
+    "RunningPotentials",
     "cost_matrix",
+    "couple",
     "default_eps",
     "displacement_cost",
+    "effective_sample_size",
+    "gibbs_weights",
     "max_sliced_wasserstein",
     "monge_gap",
+    "nearest_noise",
     "round_plan",
+    "sample_plan",
     "sinkhorn_divergence",
     "sliced_wasserstein",
     "solve",
