@@ -186,7 +186,8 @@ def table(results: dict[str, Any]) -> str:
     """The results as Markdown."""
     lines = [
         f"Seconds to an L1 marginal error of {GOAL:g}, float64, {results['threads']} thread(s), "
-        "all methods in one run. `>`: stopped before the goal, at the error shown. Ratios are peer over ours.",
+        "all methods in one run. `>`: stopped before the goal, at the error shown. "
+        "Ratios are peer over ours.",
         "",
         "| n | d | eps / mean cost | method | seconds | L1 error | ratio |",
         "|---|---|---|---|---|---|---|",

@@ -9,8 +9,10 @@ from ._monge_gap import monge_gap
 from ._noise import nearest_noise
 from ._result import OTResult
 from ._rounding import round_plan
+from ._segments import pad_segments
 from ._sliced import max_sliced_wasserstein, sliced_wasserstein
 from ._solve import solve, solve_sample
+from ._streamed import solve_streamed
 from ._wasserstein import wasserstein
 
 __all__ = [
@@ -25,12 +27,14 @@ __all__ = [
     "max_sliced_wasserstein",
     "monge_gap",
     "nearest_noise",
+    "pad_segments",
     "round_plan",
     "sample_plan",
     "sinkhorn_divergence",
     "sliced_wasserstein",
     "solve",
     "solve_sample",
+    "solve_streamed",
     "wasserstein",
     "wasserstein_circle",
     "wasserstein_line",

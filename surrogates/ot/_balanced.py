@@ -103,8 +103,12 @@ def _solve(
         found = _solve(*tensors, tol, max_iter, init, symmetric)
         found.f, found.g, found.error = found.f.float(), found.g.float(), found.error.float()
         return found
+    # A cost far from zero loses digits in C/eps; one near it is spared the copy.
     shift = low.unsqueeze(-1)
-    C = C - shift.unsqueeze(-1)
+    if (shift.abs().squeeze(-1) > reach).any():
+        C = C - shift.unsqueeze(-1)
+    else:
+        shift = torch.zeros_like(shift)
     if init is None:
         f, g = torch.zeros_like(a), torch.zeros_like(b)
         widths = _descent(reach / _START, eps)

@@ -7,11 +7,15 @@ __all__: list[str] = []
 
 
 def log_plan(C: Tensor, a: Tensor, b: Tensor, f: Tensor, g: Tensor, eps: Tensor) -> Tensor:
-    """log P = log a + log b + (f + g - C)/eps; -inf where a weight is 0 or the cost infinite."""
-    width = eps[..., None, None]
-    return (f / eps[..., None] + a.log()).unsqueeze(-1) + (
-        (g / eps[..., None] + b.log()).unsqueeze(-2) - C / width
-    )
+    """log P = log a + log b + (f + g - C)/eps; -inf where a weight is 0 or the cost infinite.
+
+    For use without gradients: works in place on one new matrix, since memory new to the process
+    costs more time than the arithmetic.
+    """
+    log_p = C / -eps[..., None, None]
+    log_p += (f / eps[..., None] + a.log()).unsqueeze(-1)
+    log_p += (g / eps[..., None] + b.log()).unsqueeze(-2)
+    return log_p
 
 
 def entropic_value(C: Tensor, a: Tensor, b: Tensor, f: Tensor, g: Tensor, eps: Tensor) -> Tensor:

@@ -35,6 +35,7 @@ class OTResult:
     message : how the solve ended, in words.
     eps : entropic strength used, shape (*batch,); None for exact transport.
     dual_value : for `sparsity`, the dual objective: a lower bound of the optimum; None otherwise.
+    apply_plan : y ↦ P y in row blocks, for results whose plan is too large to be held.
     balanced : whether the plan is meant to have exactly the marginals a and b.
     errors : marginal error at each check, a list of tensors of shape (*batch,).
 
@@ -61,6 +62,7 @@ class OTResult:
     errors: list[Tensor] = field(default_factory=list, repr=False)
     dual_value: Tensor | None = None
     balanced: bool = True
+    apply_plan: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
 
     @cached_property
     def plan(self) -> Tensor:
@@ -112,6 +114,9 @@ class OTResult:
 
         `y` holds the target points, (*batch, m, d). A source point without mass goes to NaN-free 0.
         """
-        P = self.plan
-        row = P.sum(-1, keepdim=True)
-        return torch.where(row > 0, (P @ y) / torch.where(row > 0, row, 1.0), 0.0)
+        if self.apply_plan is not None:
+            moved = self.apply_plan(torch.cat([y, torch.ones_like(y[..., :1])], -1))
+            total, row = moved[..., :-1], moved[..., -1:]
+        else:
+            total, row = self.plan @ y, self.plan.sum(-1, keepdim=True)
+        return torch.where(row > 0, total / torch.where(row > 0, row, 1.0), 0.0)
