@@ -66,7 +66,9 @@ def solve_entropic(
     value = entropic_value(C, a, b, f, g, eps)
     with torch.no_grad():
         # What counts is the plan that these potentials give in this precision.
-        plan = log_plan(C, a, b, f, g, eps).exp_()
+        plan = found.plan
+        if plan is None:
+            plan = log_plan(C, a, b, f, g, eps).exp_()
         found.error = marginal_error(plan, a, b)
     converged = (found.error <= tol) & torch.isfinite(value.detach())
     tracked = any(t.requires_grad for t in (C, a, b, eps))

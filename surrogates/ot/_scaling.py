@@ -112,9 +112,9 @@ class Scaling:
         rows = torch.where(present, self.a * (self.u / self.a).log(), 0.0)
         return rows.sum(-1) + (self.b * self.w.log()).sum(-1)
 
-    def plan(self) -> Tensor:
-        """P, (B, n, m)."""
-        return self.u.unsqueeze(-1) * self.K * self.w.unsqueeze(-2)
+    def spend(self) -> Tensor:
+        """P, (B, n, m), in the memory of K: the state is of no use afterwards."""
+        return self.K.mul_(self.u.unsqueeze(-1)).mul_(self.w.unsqueeze(-2))
 
     def part(self, rows: Tensor) -> "Scaling":
         """The problems listed in `rows`, as a state of their own."""
