@@ -70,7 +70,7 @@ def solve(
         side exact; needs eps. Masses may differ.
     mass : mass to transport, a number or one per batch element, at most min(Σa, Σb).
     sparsity : k, at most so many nonzeros a column. k = 1 is exact transport, k = n quadratic
-        regularisation; `eps` is then the quadratic strength, by default default_eps(C)·m/Σb. The
+        regularisation; `eps` is then the quadratic strength, by default default_eps(C)·max(n,m)/Σb. The
         problem is not convex: where its dual is not tight the rows are missed, `marginal_error`
         says by how much, and `duality_gap` bounds what `round_plan` loses.
     formulation : "semi-dual" (columns exact) or "dual", for `sparsity` only.
@@ -140,7 +140,7 @@ def solve(
         if not sparsity >= 1:
             raise DataError(f"sparsity = {sparsity}; expected at least 1 nonzero a column.")
         if width is None:
-            width = default_eps(C) * C.shape[-1] / b.detach().sum(-1)
+            width = default_eps(C) * max(C.shape[-2:]) / b.detach().sum(-1)
         result = solve_sparse(C, a, b, width, sparsity, formulation, tol, max_iter)
     elif width is None:
         result = solve_exact(C, a, b)
