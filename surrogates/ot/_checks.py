@@ -169,6 +169,18 @@ def check_eps(eps: float | int | Tensor, like: Tensor) -> Tensor:
     return value.expand(like.shape[:-2])
 
 
+def check_mass(mass: float | Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Mass to transport, (*batch,), between 0 and what both sides hold."""
+    value = torch.as_tensor(mass, dtype=a.dtype, device=a.device).detach().expand(a.shape[:-1])
+    limit = torch.minimum(a.detach().sum(-1), b.detach().sum(-1))
+    if not ((value > 0) & (value <= limit * (1 + 1e-6))).all():
+        raise DataError(
+            f"mass = {value.max().item():.6g}; expected more than 0 and at most the smaller total, "
+            f"{limit.min().item():.6g}. Lower it, or scale the weights."
+        )
+    return torch.minimum(value, limit)
+
+
 def check_stopping(tol: float, max_iter: int) -> None:
     """Refuse a tolerance or an iteration limit that cannot stop a loop."""
     if not tol > 0:

@@ -93,11 +93,20 @@ def displacement_cost(
     return torch.where(apart, torch.where(apart, square, 1.0).sqrt(), 0.0)
 
 
-def default_eps(C: Float[Tensor, "*batch n m"]) -> Float[Tensor, "*batch"]:
+def default_eps(
+    C: Float[Tensor, "*batch n m"],
+    a: Float[Tensor, "*batch n"] | None = None,
+    b: Float[Tensor, "*batch m"] | None = None,
+) -> Float[Tensor, "*batch"]:
     """Entropic strength 0.05 · std(C) over the finite entries of each cost matrix.
 
     Relative to the spread and not to the mean: adding a constant to the cost changes neither the
     plan nor the difficulty. A cost without spread gets 0.05 · max|C|, or 1 if all costs are 0.
+
+    Parameters
+    ----------
+    C : costs, (*batch, n, m).
+    a, b : weights of rows and columns; pairs without mass then do not count. Default: uniform.
 
     Examples
     --------
@@ -106,15 +115,17 @@ def default_eps(C: Float[Tensor, "*batch n m"]) -> Float[Tensor, "*batch"]:
     0.05...
     """
     C = C.detach()
-    finite = torch.isfinite(C)
-    count = finite.sum((-2, -1)).clamp_min(1)
-    values = torch.where(finite, C, 0.0)
-    mean = values.sum((-2, -1)) / count
-    centred = torch.where(finite, C - mean[..., None, None], 0.0)
-    spread = (centred.square().sum((-2, -1)) / count).sqrt()
+    weight = torch.isfinite(C).to(C)
+    if a is not None:
+        weight = weight * a.detach().unsqueeze(-1)
+    if b is not None:
+        weight = weight * b.detach().unsqueeze(-2)
+    weight = weight / weight.sum((-2, -1), keepdim=True).clamp_min(torch.finfo(C.dtype).tiny)
+    values = torch.where(weight > 0, C, 0.0)
+    mean = (weight * values).sum((-2, -1), keepdim=True)
+    spread = (weight * (values - mean).square()).sum((-2, -1)).sqrt()
     size = values.abs().amax((-2, -1))
-    flat = spread <= 1e-6 * size
-    spread = torch.where(flat, size, spread)
+    spread = torch.where(spread <= 1e-6 * size, size, spread)
     return 0.05 * torch.where(spread > 0, spread, 20.0)
 
 

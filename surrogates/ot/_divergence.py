@@ -78,7 +78,7 @@ def sinkhorn_divergence(
     a = weights(a, C.shape[-2], C, "a")
     b = weights(b, C.shape[-1], C, "b")
     check_same_mass(a, b)
-    width = default_eps(C) if eps is None else check_eps(eps, C)
+    width = default_eps(C, a, b) if eps is None else check_eps(eps, C)
     value, worst = _term(C, a, b, width, tol, max_iter, symmetric=False)
     sides = [(x, a)] if constant_target else [(x, a), (y, b)]
     for points, w in sides:

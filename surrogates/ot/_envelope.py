@@ -7,11 +7,15 @@ __all__: list[str] = []
 
 
 def log_plan(C: Tensor, a: Tensor, b: Tensor, f: Tensor, g: Tensor, eps: Tensor) -> Tensor:
-    """log P = log a + log b + (f + g - C)/eps; -inf where a weight is 0 or the cost infinite."""
-    width = eps[..., None, None]
-    return (f / eps[..., None] + a.log()).unsqueeze(-1) + (
-        (g / eps[..., None] + b.log()).unsqueeze(-2) - C / width
-    )
+    """log P = log a + log b + (f + g - C)/eps; -inf where a weight is 0 or the cost infinite.
+
+    For use without gradients: works in place on one new matrix, since memory new to the process
+    costs more time than the arithmetic.
+    """
+    log_p = C / -eps[..., None, None]
+    log_p += (f / eps[..., None] + a.log()).unsqueeze(-1)
+    log_p += (g / eps[..., None] + b.log()).unsqueeze(-2)
+    return log_p
 
 
 def entropic_value(C: Tensor, a: Tensor, b: Tensor, f: Tensor, g: Tensor, eps: Tensor) -> Tensor:
@@ -23,27 +27,29 @@ def entropic_value(C: Tensor, a: Tensor, b: Tensor, f: Tensor, g: Tensor, eps: T
     the solver is differentiated.
     """
     with torch.no_grad():
-        P = log_plan(C, a, b, f, g, eps).exp()
-        total, mass_a, mass_b = P.sum((-2, -1)), a.sum(-1), b.sum(-1)
-        dual = _dot(f, a) + _dot(g, b) - eps * (total - mass_a * mass_b)
+        mass_a, mass_b = a.sum(-1), b.sum(-1)
+        # One side of the marginals is exact at a Sinkhorn iterate, hence ΣP = Σa.
+        dual = dot(f, a) + dot(g, b) - eps * (mass_a - mass_a * mass_b)
+        if C.requires_grad or eps.requires_grad:
+            P = log_plan(C, a, b, f, g, eps).exp()
     value = dual
     if C.requires_grad:
-        value = value + (P * _from_zero(torch.where(P > 0, C, 0.0))).sum((-2, -1))
+        value = value + (P * from_zero(torch.where(P > 0, C, 0.0))).sum((-2, -1))
     if a.requires_grad:
-        value = value + ((f + (eps * (mass_b - 1)).unsqueeze(-1)).detach() * _from_zero(a)).sum(-1)
+        value = value + ((f + (eps * (mass_b - 1)).unsqueeze(-1)).detach() * from_zero(a)).sum(-1)
     if b.requires_grad:
-        value = value + ((g + (eps * (mass_a - 1)).unsqueeze(-1)).detach() * _from_zero(b)).sum(-1)
+        value = value + ((g + (eps * (mass_a - 1)).unsqueeze(-1)).detach() * from_zero(b)).sum(-1)
     if eps.requires_grad:
         linear = (torch.where(P > 0, C.detach(), 0.0) * P).sum((-2, -1))
-        value = value + ((dual - linear) / eps).detach() * _from_zero(eps)
+        value = value + ((dual - linear) / eps).detach() * from_zero(eps)
     return value
 
 
-def _from_zero(x: Tensor) -> Tensor:
+def from_zero(x: Tensor) -> Tensor:
     """x - x without the gradient: value 0, gradient 1."""
     return x - x.detach()
 
 
-def _dot(h: Tensor, w: Tensor) -> Tensor:
+def dot(h: Tensor, w: Tensor) -> Tensor:
     """⟨h, w⟩ over the last axis, where an atom without mass adds nothing."""
     return torch.where(w > 0, h * w, 0.0).sum(-1)

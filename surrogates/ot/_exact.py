@@ -29,13 +29,14 @@ def _is_assignment(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def _plan(C: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, str]:
-    if _is_assignment(a, b):
+    rows, columns = np.flatnonzero(a), np.flatnonzero(b)
+    if _is_assignment(a[rows], b[columns]):
         try:
-            rows, columns = linear_sum_assignment(C)
+            row, column = linear_sum_assignment(C[np.ix_(rows, columns)])
         except ValueError:
             raise _infeasible(C) from None
         plan = np.zeros(C.shape)
-        plan[rows, columns] = a.mean()
+        plan[rows[row], columns[column]] = a[rows].mean()
         return plan, ""
     plan, _, message = _simplex(C, a, b)
     return plan, message

@@ -1,6 +1,5 @@
 """The Monge gap: how far a map is from transporting its own input optimally."""
 
-import math
 import warnings
 
 import torch
@@ -22,6 +21,7 @@ __all__ = ["monge_gap"]
 def monge_gap(
     x: Num[Tensor, "*batch n d"],
     Tx: Num[Tensor, "*batch_t n_t d_t"],
+    a: Num[Tensor, "*batch_a n_a"] | None = None,
     *,
     cost: Cost = "sqeuclidean",
     eps: float | int | Tensor | None = None,
@@ -30,7 +30,7 @@ def monge_gap(
     max_iter: int = 2000,
     warn: bool = True,
 ) -> Float[Tensor, "*batch"]:
-    """Monge gap M = mean c(xᵢ, T xᵢ) - W(x, Tx) of a map T known at the points x.
+    """Monge gap M = Σ aᵢ c(xᵢ, T xᵢ) - W(x, Tx) of a map T known at the points x.
 
     M >= 0 for exact W, and M = 0 exactly when T transports x to its image at the least cost; it
     does not matter where the image lies. As a regulariser it makes a fitted map optimal.
@@ -41,11 +41,12 @@ def monge_gap(
     - "negentropy": ⟨C,P⟩ - eps·H(P): the gap is >= 0 with a floor of eps·log n;
     - "primal":     ⟨C,P⟩.
 
-    The first two differ by the constant 2·eps·log n and have the same gradient.
+    The first two differ by the constant 2·eps·log n and have the same gradient in x and Tx.
 
     Parameters
     ----------
     x, Tx : points and their images, both (*batch, n, d).
+    a : weights of the points, (*batch, n); default uniform, 1/n.
     cost : as in `cost_matrix`. "euclidean" has gradient 0 at zero displacement.
     eps : entropic strength in the unit of the cost. Default: exact W by linear assignment, the
         value to report.
@@ -81,10 +82,10 @@ def monge_gap(
     C = cost_matrix(x, Tx, cost=cost)
     tol = marginal_tolerance(tol, C)
     check_stopping(tol, max_iter)
-    moved = displacement_cost(x, Tx, cost=cost).mean(-1)
+    a = weights(a, C.shape[-1], C, "a")
+    moved = (a * displacement_cost(x, Tx, cost=cost)).sum(-1)
     if eps is None:
-        return moved - solve(C).value
-    a = weights(None, C.shape[-1], C, "a")
+        return moved - solve(C, a, a).value
     width = check_eps(eps, C)
     found = entropic_potentials(C, a, a, width, tol=tol, max_iter=max_iter)
     if warn and not (found.error <= tol).all():
@@ -100,5 +101,5 @@ def monge_gap(
         return moved - (torch.where(plan > 0, C, 0.0) * plan).sum((-2, -1))
     value = entropic_value(C, a, a, found.f, found.g, width)
     if convention == "negentropy":
-        value = value - 2 * width * math.log(C.shape[-1])
+        value = value + 2 * width * torch.special.xlogy(a, a).sum(-1)
     return moved - value

@@ -5,7 +5,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
+from pushforward.simulators.errors import DataError
 from torch import Tensor
+
+from ._envelope import dot, log_plan
+from ._rounding import round_plan
 
 __all__ = ["OTResult"]
 
@@ -30,7 +34,9 @@ class OTResult:
     marginal_error : worst L1 violation of the marginals relative to the total mass, (*batch,).
     message : how the solve ended, in words.
     eps : entropic strength used, shape (*batch,); None for exact transport.
-    dual_value : the dual objective at the potentials, a lower bound of the optimum.
+    dual_value : for `sparsity`, the dual objective: a lower bound of the optimum; None otherwise.
+    apply_plan : y ↦ P y in row blocks, for results whose plan is too large to be held.
+    balanced : whether the plan is meant to have exactly the marginals a and b.
     errors : marginal error at each check, a list of tensors of shape (*batch,).
 
     Examples
@@ -54,6 +60,9 @@ class OTResult:
     make_potentials: Callable[[], tuple[Tensor, Tensor]] = field(repr=False)
     eps: Tensor | None = None
     errors: list[Tensor] = field(default_factory=list, repr=False)
+    dual_value: Tensor | None = None
+    balanced: bool = True
+    apply_plan: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
 
     @cached_property
     def plan(self) -> Tensor:
@@ -76,11 +85,38 @@ class OTResult:
         """Row and column sums of the plan, shapes (*batch, n) and (*batch, m)."""
         return self.plan.sum(-1), self.plan.sum(-2)
 
+    @cached_property
+    def duality_gap(self) -> Tensor:
+        """Objective of the feasible plan next to P minus the dual value, >= 0, shape (*batch,).
+
+        A certificate for balanced problems: no plan is better than the rounded one by more.
+        """
+        if not self.balanced:
+            raise DataError("duality_gap of an unbalanced or partial result; expected balanced.")
+        with torch.no_grad():
+            a, b, C = self.a, self.b, self.cost
+            P = round_plan(self.plan.detach(), a, b)
+            primal = (torch.where(P > 0, C, 0.0) * P).sum((-2, -1))
+            if self.dual_value is not None and self.eps is not None:
+                return primal + self.eps / 2 * P.square().sum((-2, -1)) - self.dual_value
+            f, g = self.potentials
+            dual = dot(f, a) + dot(g, b)
+            if self.eps is None:
+                return primal - dual
+            Q = a.unsqueeze(-1) * b.unsqueeze(-2)
+            kl = (torch.special.xlogy(P, torch.where(P > 0, P / Q, 1.0)) - P + Q).sum((-2, -1))
+            total = log_plan(C, a, b, f, g, self.eps).exp().sum((-2, -1))
+            dual = dual - self.eps * (total - Q.sum((-2, -1)))
+            return primal + self.eps * kl - dual
+
     def barycentric_map(self, y: Tensor) -> Tensor:
         """Where each source point goes on average, Σⱼ Pᵢⱼ yⱼ / Σⱼ Pᵢⱼ, shape (*batch, n, d).
 
         `y` holds the target points, (*batch, m, d). A source point without mass goes to NaN-free 0.
         """
-        P = self.plan
-        row = P.sum(-1, keepdim=True)
-        return torch.where(row > 0, (P @ y) / torch.where(row > 0, row, 1.0), 0.0)
+        if self.apply_plan is not None:
+            moved = self.apply_plan(torch.cat([y, torch.ones_like(y[..., :1])], -1))
+            total, row = moved[..., :-1], moved[..., -1:]
+        else:
+            total, row = self.plan @ y, self.plan.sum(-1, keepdim=True)
+        return torch.where(row > 0, total / torch.where(row > 0, row, 1.0), 0.0)

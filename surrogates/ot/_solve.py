@@ -1,29 +1,33 @@
 """One entrance for a cost matrix, one for points."""
 
+import math
 import warnings
-from functools import partial
 
 import torch
 from jaxtyping import Num
+from pushforward.simulators.errors import ConvergenceWarning, DataError
 from torch import Tensor
 
-from pushforward.simulators.errors import ConvergenceWarning
-
-from ._balanced import entropic_potentials, marginal_tolerance
+from ._balanced import marginal_tolerance
 from ._checks import (
+    check_choice,
     check_cost,
     check_eps,
+    check_mass,
     check_reachable,
     check_same_mass,
     check_stopping,
     weights,
 )
-from ._costs import Cost, cost_matrix
-from ._envelope import entropic_value
-from ._exact import exact_plans, exact_potentials
-from ._implicit import differentiable_plan
+from ._costs import Cost, cost_matrix, default_eps
+from ._problems import (
+    solve_entropic,
+    solve_exact,
+    solve_partial,
+    solve_sparse,
+    solve_unbalanced,
+)
 from ._result import OTResult
-from ._sinkhorn import Potentials
 
 __all__ = ["solve", "solve_sample"]
 
@@ -34,6 +38,10 @@ def solve(
     b: Num[Tensor, "*batch_b m_b"] | None = None,
     *,
     eps: float | int | Tensor | None = None,
+    tau: float | int | tuple[float | int, float | int] | None = None,
+    mass: float | int | Tensor | None = None,
+    sparsity: int | None = None,
+    formulation: str = "semi-dual",
     tol: float | None = None,
     max_iter: int = 5000,
     init: tuple[Tensor, Tensor] | None = None,
@@ -41,8 +49,11 @@ def solve(
 ) -> OTResult:
     """Optimal transport between two weighted sets, given the matrix of costs.
 
-    Exact (eps=None):     min ⟨C,P⟩                       over P >= 0, P1 = a, P'1 = b;
-    entropic (eps > 0):   min ⟨C,P⟩ + eps·KL(P | a bᵀ)    over the same P,
+    exact (eps=None):     min ⟨C,P⟩                        over P >= 0, P1 = a, P'1 = b;
+    entropic (eps > 0):   min ⟨C,P⟩ + eps·KL(P | a bᵀ)     over the same P;
+    unbalanced (tau):     min ⟨C,P⟩ + eps·KL(P | a bᵀ) + tau_a·KL(P1 | a) + tau_b·KL(P'1 | b);
+    partial (mass):       either of the first two over P1 <= a, P'1 <= b, ΣP = mass;
+    sparse (sparsity=k):  min ⟨C,P⟩ + eps/2 ΣP² over P1 = a, P'1 = b, at most k nonzeros a column,
 
     with KL(P|Q) = Σ P log(P/Q) - P + Q. The reference a bᵀ makes the regularisation zero at the
     independent plan; a solver that subtracts eps times the entropy of P has the same plan and a
@@ -55,6 +66,14 @@ def solve(
         zeros are allowed. Default: uniform, 1/n and 1/m.
     eps : entropic strength, in the unit of C: a number or one per batch element. Default: exact.
         `default_eps(C)`, 0.05 standard deviations of C, is a sensible entropic choice.
+    tau : KL weight of both relaxed marginals, or a pair (tau_a, tau_b) in which math.inf keeps that
+        side exact; needs eps. Masses may differ.
+    mass : mass to transport, a number or one per batch element, at most min(Σa, Σb).
+    sparsity : k, at most so many nonzeros a column. k = 1 is exact transport, k = n quadratic
+        regularisation; `eps` is then the quadratic strength, by default default_eps(C)·max(n,m)/Σb. The
+        problem is not convex: where its dual is not tight the rows are missed, `marginal_error`
+        says by how much, and `duality_gap` bounds what `round_plan` loses.
+    formulation : "semi-dual" (columns exact) or "dual", for `sparsity` only.
     tol : L1 violation of the marginals, relative to the total mass, at which iterations stop.
         Default: 1e-6 in float64, 1e-4 in float32, whose rounding forbids much less.
     max_iter : limit on sweeps over the matrix, Newton's included.
@@ -98,12 +117,35 @@ def solve(
     check_stopping(tol, max_iter)
     a = weights(a, C.shape[-2], C, "a")
     b = weights(b, C.shape[-1], C, "b")
-    check_same_mass(a, b)
+    check_choice(formulation, ("semi-dual", "dual"), "formulation")
+    named = [k for k, v in (("tau", tau), ("mass", mass), ("sparsity", sparsity)) if v is not None]
+    if len(named) > 1:
+        raise DataError(f"{' and '.join(named)} were given; expected one of them at most.")
+    if tau is None and mass is None:
+        check_same_mass(a, b)
     check_reachable(C, a, b)
-    if eps is None:
-        result = _solve_exact(C, a, b)
+    width = None if eps is None else check_eps(eps, C)
+    if tau is not None:
+        sides = _both(tau)
+        if width is None:
+            raise DataError("tau without eps; unbalanced transport is entropic here. Pass eps.")
+        if sides == (math.inf, math.inf):
+            check_same_mass(a, b)
+            result = solve_entropic(C, a, b, width, tol, max_iter, init)
+        else:
+            result = solve_unbalanced(C, a, b, width, sides, tol, max_iter, init)
+    elif mass is not None:
+        result = solve_partial(C, a, b, width, check_mass(mass, a, b), tol, max_iter)
+    elif sparsity is not None:
+        if not sparsity >= 1:
+            raise DataError(f"sparsity = {sparsity}; expected at least 1 nonzero a column.")
+        if width is None:
+            width = default_eps(C) * max(C.shape[-2:]) / b.detach().sum(-1)
+        result = solve_sparse(C, a, b, width, sparsity, formulation, tol, max_iter)
+    elif width is None:
+        result = solve_exact(C, a, b)
     else:
-        result = _solve_entropic(C, a, b, check_eps(eps, C), tol, max_iter, init)
+        result = solve_entropic(C, a, b, width, tol, max_iter, init)
     if warn and not torch.as_tensor(result.converged).all():
         warnings.warn(result.message, ConvergenceWarning, stacklevel=2)
     return result
@@ -117,6 +159,10 @@ def solve_sample(
     *,
     cost: Cost = "sqeuclidean",
     eps: float | int | Tensor | None = None,
+    tau: float | int | tuple[float | int, float | int] | None = None,
+    mass: float | int | Tensor | None = None,
+    sparsity: int | None = None,
+    formulation: str = "semi-dual",
     tol: float | None = None,
     max_iter: int = 5000,
     init: tuple[Tensor, Tensor] | None = None,
@@ -129,7 +175,7 @@ def solve_sample(
     x, y : points, (*batch, n, d) and (*batch, m, d).
     cost : "sqeuclidean" for |x-y|² (not halved), "euclidean" for |x-y|, or a function of (x, y)
         that returns (*batch, n, m).
-    a, b, eps, tol, max_iter, init, warn : as in `solve`.
+    a, b, eps, tau, mass, sparsity, formulation, tol, max_iter, init, warn : as in `solve`.
 
     Returns
     -------
@@ -148,6 +194,10 @@ def solve_sample(
         b,
         eps=eps,
         tol=tol,
+        tau=tau,
+        mass=mass,
+        sparsity=sparsity,
+        formulation=formulation,
         max_iter=max_iter,
         init=init,
         warn=False,
@@ -157,88 +207,11 @@ def solve_sample(
     return result
 
 
-def _solve_exact(C: Tensor, a: Tensor, b: Tensor) -> OTResult:
-    batch = C.shape[:-2]
-    flat = C.detach().reshape(-1, *C.shape[-2:])
-    flat_a, flat_b = (w.detach().reshape(-1, w.shape[-1]) for w in (a, b))
-    plans, messages = exact_plans(flat, flat_a, flat_b)
-    plan = plans.reshape(C.shape)
-
-    def potentials() -> tuple[Tensor, Tensor]:
-        f, g = exact_potentials(flat, flat_a, flat_b, plans)
-        return f.reshape(a.shape), g.reshape(b.shape)
-
-    value = (torch.where(plan > 0, C, 0.0) * plan).sum((-2, -1))
-    if a.requires_grad or b.requires_grad:
-        f, g = potentials()
-        value = value + (f * (a - a.detach())).sum(-1) + (g * (b - b.detach())).sum(-1)
-    mass = a.detach().sum(-1)
-    error = torch.maximum(
-        (plan.sum(-1) - a.detach()).abs().sum(-1), (plan.sum(-2) - b.detach()).abs().sum(-1)
-    )
-    error = error / mass
-    # The solvers end at a vertex of the polytope: only rounding remains.
-    rounding = 1e-9 if C.dtype == torch.float64 else 1e-4
-    ended = torch.tensor([not m for m in messages], device=C.device).reshape(batch)
-    converged = ended & (error <= rounding) & torch.isfinite(value.detach())
-    bad = [m for m in messages if m]
-    return OTResult(
-        value=value,
-        converged=flag(converged),
-        n_iter=1,
-        marginal_error=error,
-        message="optimal" if not bad else f"the network simplex stopped early: {bad[0]}",
-        cost=C,
-        a=a,
-        b=b,
-        make_plan=lambda: plan,
-        make_potentials=potentials,
-    )
-
-
-def _solve_entropic(
-    C: Tensor,
-    a: Tensor,
-    b: Tensor,
-    eps: Tensor,
-    tol: float,
-    max_iter: int,
-    init: tuple[Tensor, Tensor] | None,
-) -> OTResult:
-    found = entropic_potentials(C, a, b, eps, tol=tol, max_iter=max_iter, init=init)
-    f, g = found.f, found.g
-    value = entropic_value(C, a, b, f, g, eps)
-    converged = (found.error <= tol) & torch.isfinite(value.detach())
-    return OTResult(
-        value=value,
-        converged=flag(converged),
-        n_iter=found.n_iter,
-        marginal_error=found.error,
-        message=_account(found, converged, eps, tol),
-        cost=C,
-        a=a,
-        b=b,
-        make_plan=partial(differentiable_plan, C, a, b, f, g, eps),
-        make_potentials=lambda: (f, g),
-        eps=eps,
-        errors=found.errors,
-    )
-
-
-def flag(converged: Tensor) -> bool | Tensor:
-    """A plain bool for a single problem, the tensor for a batch."""
-    return bool(converged) if converged.ndim == 0 else converged
-
-
-def _account(found: Potentials, converged: Tensor, eps: Tensor, tol: float) -> str:
-    if converged.all():
-        return f"converged in {found.n_iter} sweeps"
-    errors = torch.where(torch.isfinite(found.error), found.error, torch.inf)
-    worst = errors.argmax()
-    return (
-        f"Sinkhorn stopped after {found.n_iter} sweeps with marginal error "
-        f"{errors.flatten()[worst].item():.1e} > tol {tol:.1e} "
-        f"(eps = {eps.flatten()[worst].item():.3g}, "
-        f"{int((~converged).sum())} of {converged.numel()} problems). "
-        "Raise eps or max_iter, loosen tol, or use float64."
-    )
+def _both(tau: float | int | tuple[float | int, float | int]) -> tuple[float, float]:
+    sides = tau if isinstance(tau, tuple) else (tau, tau)
+    if len(sides) != 2 or not all(t > 0 for t in sides):
+        raise DataError(
+            f"tau = {tau}; expected a KL weight > 0 or a pair of them, math.inf for a side that is "
+            "kept exact."
+        )
+    return float(sides[0]), float(sides[1])

@@ -1,0 +1,1 @@
+"""Small studies of couplings, each by one command with its table stored beside it."""

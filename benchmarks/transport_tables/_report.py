@@ -1,0 +1,88 @@
+"""A study as rows of repeated measurements, rendered with mean and standard error."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pushforward.simulators.files import atomic_path, write_json
+from pushforward.simulators.provenance import provenance
+
+__all__ = ["Claim", "Study", "render", "write"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement that was to be shown, and whether the numbers show it."""
+
+    text: str
+    holds: bool
+    evidence: str
+
+
+@dataclass
+class Study:
+    """Named tables: rows of method → metric → one value per seed."""
+
+    title: str
+    notes: list[str]
+    tables: dict[str, dict[str, dict[str, list[float]]]] = field(default_factory=dict)
+    claims: list[Claim] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, table: str, row: str, **values: float | int) -> None:
+        """Append one seed's measurements of a row."""
+        cells = self.tables.setdefault(table, {}).setdefault(row, {})
+        for name, value in values.items():
+            cells.setdefault(name, []).append(float(value))
+
+    def mean(self, table: str, row: str, metric: str) -> float:
+        """Mean over seeds."""
+        return float(np.mean(self.tables[table][row][metric]))
+
+
+def _cell(values: list[float]) -> str:
+    mean = float(np.mean(values))
+    if len(values) == 1:
+        return f"{mean:.4g}"
+    error = float(np.std(values, ddof=1) / len(values) ** 0.5)
+    return f"{mean:.4g} ± {error:.1g}" if error > 0 else f"{mean:.4g}"
+
+
+def render(study: Study) -> str:
+    """The study as Markdown."""
+    lines = [f"# {study.title}", "", *(f"- {note}" for note in study.notes), ""]
+    for name, rows in study.tables.items():
+        metrics = list(dict.fromkeys(m for cells in rows.values() for m in cells))
+        seeds = max(len(v) for cells in rows.values() for v in cells.values())
+        lines += [f"## {name}", "", f"Mean ± standard error over {seeds} seeds.", ""]
+        lines += ["| method | " + " | ".join(m.replace("_", " ") for m in metrics) + " |"]
+        lines += ["|---" * (len(metrics) + 1) + "|"]
+        for row, cells in rows.items():
+            shown = [_cell(cells[m]) if m in cells else "" for m in metrics]
+            lines += [f"| {row} | " + " | ".join(shown) + " |"]
+        lines += [""]
+    if study.claims:
+        lines += ["## Claims", ""]
+        lines += [
+            f"- {'Confirmed' if c.holds else 'Refuted'}: {c.text} ({c.evidence})"
+            for c in study.claims
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def write(study: Study, stem: Path, preset: str) -> str:
+    """Write `stem`.json and `stem`.md; returns the Markdown."""
+    text = render(study)
+    content = {
+        "title": study.title,
+        "preset": preset,
+        "settings": study.settings,
+        "tables": study.tables,
+        "claims": [vars(c) for c in study.claims],
+        "provenance": provenance(configuration=study.settings),
+    }
+    write_json(stem.with_suffix(".json"), content)
+    with atomic_path(stem.with_suffix(".md")) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return text
