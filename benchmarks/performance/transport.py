@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from pushforward.simulators.files import atomic_path, write_json
 from pushforward.simulators.provenance import provenance
 from pushforward.surrogates.ot import cost_matrix, solve

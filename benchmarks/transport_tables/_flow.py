@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import torch
-from pushforward.surrogates.ot import sliced_wasserstein, wasserstein
 from torch import Tensor, nn
+
+from pushforward.surrogates.ot import sliced_wasserstein, wasserstein
 
 __all__ = ["Trained", "euler", "judge", "train"]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from pushforward.simulators.files import atomic_path, write_json
 from pushforward.simulators.provenance import provenance
 

@@ -1,13 +1,14 @@
 """Weighted flow matching: Gibbs weights, their tilt, and weights with running potentials."""
 
 import torch
+from torch import Tensor
+
 from pushforward.surrogates.ot import (
     RunningPotentials,
     couple,
     effective_sample_size,
     gibbs_weights,
 )
-from torch import Tensor
 
 from ._clouds import checkerboard, eight_gaussians, mixture, moons, normal
 from ._flow import judge, train

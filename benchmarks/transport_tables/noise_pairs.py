@@ -3,8 +3,9 @@
 import time
 
 import torch
-from pushforward.surrogates.ot import couple, gibbs_weights, nearest_noise
 from torch import Tensor
+
+from pushforward.surrogates.ot import couple, gibbs_weights, nearest_noise
 
 from ._clouds import eight_gaussians, mixture, normal
 from ._flow import judge, sliced_error, train

@@ -4,9 +4,10 @@ import time
 import warnings
 
 import torch
+from torch import Tensor
+
 from pushforward.simulators.errors import ConvergenceWarning
 from pushforward.surrogates.ot import cost_matrix, default_eps, round_plan, solve
-from torch import Tensor
 
 from ._report import Claim, Study
 

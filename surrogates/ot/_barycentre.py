@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Num
-from pushforward.simulators.errors import ConvergenceWarning, DataError
 from torch import Tensor
+
+from pushforward.simulators.errors import ConvergenceWarning, DataError
 
 from ._balanced import marginal_tolerance
 from ._checks import check_cost, check_eps, check_points, check_stopping, weights

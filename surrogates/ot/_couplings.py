@@ -2,8 +2,9 @@
 
 import torch
 from jaxtyping import Float, Int, Num, Shaped
-from pushforward.simulators.errors import DataError
 from torch import Tensor
+
+from pushforward.simulators.errors import DataError
 
 from ._costs import Cost
 from ._solve import solve_sample

@@ -4,8 +4,9 @@ import warnings
 
 import torch
 from jaxtyping import Num
-from pushforward.simulators.errors import ConvergenceWarning, DataError
 from torch import Tensor
+
+from pushforward.simulators.errors import ConvergenceWarning, DataError
 
 from ._balanced import entropic_potentials
 from ._checks import check_cost, check_eps, check_same_mass, check_stopping, weights

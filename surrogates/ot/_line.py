@@ -2,8 +2,9 @@
 
 import torch
 from jaxtyping import Float, Num
-from pushforward.simulators.errors import DataError
 from torch import Tensor
+
+from pushforward.simulators.errors import DataError
 
 from ._checks import check_batch, check_floating, check_same_mass, weights
 

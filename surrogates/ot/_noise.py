@@ -3,10 +3,11 @@
 import numpy as np
 import torch
 from jaxtyping import Float, Num
-from pushforward.simulators.errors import DataError
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from torch import Tensor
+
+from pushforward.simulators.errors import DataError
 
 from ._checks import check_floating
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
-from pushforward.simulators.errors import DataError
 from torch import Tensor
+
+from pushforward.simulators.errors import DataError
 
 from ._envelope import dot, log_plan
 from ._rounding import round_plan

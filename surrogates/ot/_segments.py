@@ -2,8 +2,9 @@
 
 import torch
 from jaxtyping import Float, Num, Shaped
-from pushforward.simulators.errors import DataError
 from torch import Tensor
+
+from pushforward.simulators.errors import DataError
 
 from ._checks import check_floating
 

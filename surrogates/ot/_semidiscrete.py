@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Int, Num
-from pushforward.simulators.errors import ConvergenceWarning, DataError
 from torch import Tensor
+
+from pushforward.simulators.errors import ConvergenceWarning, DataError
 
 from ._checks import check_floating, weights
 from ._costs import Cost, cost_matrix

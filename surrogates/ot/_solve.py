@@ -5,8 +5,9 @@ import warnings
 
 import torch
 from jaxtyping import Num
-from pushforward.simulators.errors import ConvergenceWarning, DataError
 from torch import Tensor
+
+from pushforward.simulators.errors import ConvergenceWarning, DataError
 
 from ._balanced import marginal_tolerance
 from ._checks import (
@@ -70,7 +71,8 @@ def solve(
         side exact; needs eps. Masses may differ.
     mass : mass to transport, a number or one per batch element, at most min(Σa, Σb).
     sparsity : k, at most so many nonzeros a column. k = 1 is exact transport, k = n quadratic
-        regularisation; `eps` is then the quadratic strength, by default default_eps(C)·max(n,m)/Σb. The
+        regularisation; `eps` is then the quadratic strength, by default
+        default_eps(C)·max(n,m)/Σb. The
         problem is not convex: where its dual is not tight the rows are missed, `marginal_error`
         says by how much, and `duality_gap` bounds what `round_plan` loses.
     formulation : "semi-dual" (columns exact) or "dual", for `sparsity` only.

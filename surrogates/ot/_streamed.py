@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import torch
 from jaxtyping import Num
-from pushforward.simulators.errors import ConvergenceWarning, DataError
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
+
+from pushforward.simulators.errors import ConvergenceWarning, DataError
 
 from ._balanced import marginal_tolerance
 from ._checks import check_points, check_same_mass, check_stopping, weights

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+
 from pushforward.benchmarks.performance.transport import marginal_error, run
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+
 from pushforward.benchmarks.transport_tables import gibbs_pairs, noise_pairs, sparse_routing
 from pushforward.benchmarks.transport_tables._report import Claim, Study, render, write
 

@@ -5,6 +5,7 @@ import math
 import ot as pot
 import pytest
 import torch
+
 from pushforward.simulators.errors import ConvergenceWarning, DataError
 from pushforward.surrogates.ot import barycenter, free_barycenter
 

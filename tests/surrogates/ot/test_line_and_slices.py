@@ -5,6 +5,7 @@ import math
 import ot as pot
 import pytest
 import torch
+
 from pushforward.simulators.errors import DataError
 from pushforward.surrogates.ot import (
     max_sliced_wasserstein,

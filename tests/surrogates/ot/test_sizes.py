@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from pushforward.simulators.errors import ConvergenceWarning, DataError
 from pushforward.surrogates.ot import (
     default_eps,

@@ -6,6 +6,7 @@ import io
 import ot as pot
 import pytest
 import torch
+
 from pushforward.simulators.errors import ConvergenceWarning, DataError
 from pushforward.surrogates.ot import round_plan, solve
 
