@@ -5,6 +5,11 @@ from pathlib import Path
 
 import jaxtyping
 import pytest
+import torch
+
+# Test tensors are small: a second thread gains nothing, and on a busy machine the threads' waiting
+# for each other made a training test thirty times slower.
+torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parents[1]
 

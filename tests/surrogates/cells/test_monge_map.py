@@ -153,7 +153,7 @@ def test_mean_shift_counts_populations_alike():
 def test_mean_shift_is_exact_for_a_translation():
     x = cloud(50, 3, 0)
     moved = mean_shift(x, {"a": (x, x + 2.0)})
-    assert wasserstein(moved, x + 2.0).item() < 1e-5
+    assert wasserstein(moved, x + 2.0).item() < 1e-3  # float32: root of a rounded cost
 
 
 def test_pasted_draws_evenly_from_all_populations():
