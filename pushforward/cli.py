@@ -322,7 +322,7 @@ def _instantiate(parser: Parser, options: Any, key: str | None = None) -> Any:
     from pushforward.simulators.errors import DataError
 
     try:
-        made = parser.instantiate_classes(options)
+        made = parser.instantiate(options)
         if key is not None:
             return made[key]
         names = CellsConfig.__dataclass_fields__

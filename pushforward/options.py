@@ -24,7 +24,7 @@ class Parser(ArgumentParser):
     """
 
     def __init__(self, *args: Any, **options: Any):
-        super().__init__(*args, exit_on_error=False, **options)
+        super().__init__(*args, exit_on_error=False, allow_abbrev=False, **options)
 
     def parse(self, argv: Sequence[str]) -> Namespace:
         """Parse, or raise `UsageError` with a remedy."""
@@ -83,7 +83,8 @@ def parse_with_preset(
     parser.add_argument(
         "--preset", default=default, choices=sorted(presets), help="named set of defaults"
     )
-    chosen = parser.parse(argv).preset
+    # Printing the configuration ends the parse, so it must wait until the preset is known.
+    chosen = parser.parse([w for w in argv if not w.startswith("--print")]).preset
     parser.set_defaults(presets[chosen]().plain())
     return parser, parser.parse(argv)
 

@@ -70,6 +70,8 @@ def score_populations(
             "cells; halving needs 4 treated cells and 2 cells a row."
         )
     eps = 0.1 * cost_matrix(treated[:LARGEST], treated[:LARGEST]).mean().item()
+    if not eps > 0:
+        raise DataError("the held-out treated cells all coincide; there is no law to compare with.")
     draws: dict[str, dict[str, list[float]]] = {}
     for draw in range(n_draws):
         generator = stream(seed, "score", draw)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from pushforward.simulators.errors import DataError
 from pushforward.simulators.files import write_json
 from pushforward.surrogates.cells.monge_map import MongeMap
-from pushforward.surrogates.cells.objective import MongeObjective, MongeOptions
+from pushforward.surrogates.cells.objective import MongeObjective, MongeOptions, check_bounded
 from pushforward.surrogates.cells.references import Populations
 from pushforward.surrogates.ot import wasserstein
 from pushforward.surrogates.training import Optimisation, train
@@ -156,7 +156,7 @@ class _Distance:
         self.start = wasserstein(self.control, self.treated).item()
 
     def __call__(self, model: nn.Module) -> dict[str, float]:
-        distance = wasserstein(model(self.control), self.treated).item()
+        distance = wasserstein(check_bounded(model(self.control)), self.treated).item()
         return {"distance": distance / self.start if self.start > 0 else 1.0}
 
 

@@ -6,12 +6,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from pushforward.simulators.errors import DataError
+from pushforward.simulators.errors import DataError, DivergedError
 from pushforward.surrogates.cells.references import Populations
 from pushforward.surrogates.ot import cost_matrix, monge_gap, sinkhorn_divergence
 
 __all__ = ["MongeObjective", "MongeOptions"]
 
+FARTHEST = 1e15  # squared distances stay below the largest float32, 3e38, with room to spare
 LARGEST_SAMPLE = 1024  # cells looked at to measure the cost scale; the mean is stable by then
 
 
@@ -122,7 +123,7 @@ class MongeObjective:
         batches = [self._draw(names[i], generator) for i in sorted(chosen.tolist())]
         x = torch.stack([control for control, _ in batches])
         y = torch.stack([treated for _, treated in batches])
-        moved = model(x)
+        moved = check_bounded(model(x))
         cost = self.options.cost
         fit = sinkhorn_divergence(
             moved,
@@ -164,3 +165,20 @@ class MongeObjective:
         if not mean > 0:
             raise DataError("all treated cells coincide: their mean cost is 0, nothing to fit.")
         return mean
+
+
+def check_bounded(moved: Tensor) -> Tensor:
+    """The moved cells, unless some are not finite or so far away that their costs overflow.
+
+    Raises
+    ------
+    DivergedError : says how many cells and how far.
+    """
+    largest = moved.detach().abs().amax(-1)
+    lost = int((~(largest < FARTHEST)).sum())
+    if lost:
+        raise DivergedError(
+            f"the map sends {lost} of {largest.numel()} cells out of range "
+            f"(largest coordinate {largest.max().item():.3g})"
+        )
+    return moved

@@ -3,7 +3,8 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -167,7 +168,8 @@ def train(
         for step in range(start, optimisation.steps):
             for group in optimizer.param_groups:
                 group["lr"] = optimisation.rate(step)
-            terms = objective(runner, stream(seed, "step", step, rank))
+            with _located(step, path):
+                terms = objective(runner, stream(seed, "step", step, rank))
             _check_terms(terms, step, path)
             optimizer_.zero_grad(set_to_none=True)
             if fabric is None:
@@ -182,7 +184,7 @@ def train(
             last = done == optimisation.steps
             if evaluate is not None and (last or (evaluate_every and done % evaluate_every == 0)):
                 model.eval()
-                with torch.no_grad():
+                with torch.no_grad(), _located(step, path):
                     history.append({"step": done, **evaluate(model)})
                 model.train()
             halt = _any_rank(stop.requested, fabric)
@@ -216,6 +218,17 @@ def _kept(path: Path | None) -> str:
     if path is None or not path.exists():
         return "No checkpoint had been written."
     return f"The last good checkpoint is {path} (step {load_checkpoint(path).step})."
+
+
+@contextmanager
+def _located(step: int, path: Path | None) -> Iterator[None]:
+    """Add the step and the way back to a divergence that the model's own code noticed."""
+    try:
+        yield
+    except DivergedError as error:
+        raise DivergedError(
+            f"{error} at step {step + 1}. {_kept(path)} Lower the learning rate."
+        ) from error
 
 
 def _check_terms(terms: Mapping[str, Tensor], step: int, path: Path | None) -> None:

@@ -142,6 +142,14 @@ def test_nan_loss_names_step_terms_and_checkpoint(tmp_path):
     assert load_checkpoint(tmp_path / "checkpoint.safetensors").step == 5
 
 
+def test_a_divergence_noticed_by_the_model_gets_its_step(tmp_path):
+    def lost(model, generator):
+        raise DivergedError("the map lost 3 points")
+
+    with pytest.raises(DivergedError, match="the map lost 3 points at step 1. No checkpoint"):
+        train(network(), lost, SETTINGS, seed=0, folder=tmp_path)
+
+
 def test_nan_gradient_names_the_parameter():
     def root_at_zero(model, generator):
         return {"loss": (0 * model(torch.ones(1, 3))).abs().sum().sqrt()}

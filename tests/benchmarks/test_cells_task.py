@@ -1,0 +1,274 @@
+"""The cells task as a whole: scores, references, leakage, resume, foreign predictions."""
+
+import dataclasses
+import json
+
+import anndata
+import numpy as np
+import pytest
+import torch
+
+from pushforward.benchmarks.leaderboard import make_boards
+from pushforward.benchmarks.result import Result, read_results
+from pushforward.benchmarks.run_folder import RunFolder
+from pushforward.benchmarks.tasks import cells
+from pushforward.benchmarks.tasks.cells_config import CELLS_PRESETS, CELLS_SWEEP, FeatureOptions
+from pushforward.benchmarks.tasks.scoring import score_populations
+from pushforward.datasets import CellFeatures, open_cells
+from pushforward.datasets.cells import hold_out_population, open_predictions, write_predictions
+from pushforward.simulators.cells import PerturbedPopulations
+from pushforward.simulators.errors import DataError, InterruptedRun
+from pushforward.surrogates.cells import MongeMap, MongeObjective, MongeOptions
+from pushforward.surrogates.training import Optimisation, StopSignal
+
+pytestmark = pytest.mark.usefixtures("unchecked")
+
+TINY = dataclasses.replace(
+    CELLS_PRESETS["smoke"](),
+    hidden=[8],
+    select_every=5,
+    n_draws=2,
+    features=FeatureOptions(n_components=5),
+    objective=MongeOptions(batch_size=16),
+    optimisation=Optimisation(steps=10),
+    simulation=PerturbedPopulations(n_populations=3, n_cells=30, n_genes=30),
+)
+
+
+def cloud(n, seed, d=4):
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A whole tiny run."""
+    folder = RunFolder(tmp_path_factory.mktemp("run") / "out", preset="smoke")
+    with pytest.MonkeyPatch.context():
+        paths = cells.run(TINY, folder, device="cpu")
+    return folder, paths
+
+
+def metrics(folder):
+    """All metrics of a run, without times and dates."""
+    return {
+        path.name: {k: v["value"] for k, v in json.loads(path.read_text())["metrics"].items()}
+        for path in sorted(folder.results.glob("*.json"))
+    }
+
+
+def test_scores_of_the_truth_reach_the_floor_and_doing_nothing_scores_zero():
+    control, treated = cloud(300, 0), cloud(300, 1) + 2.0
+    scores = score_populations(
+        {"identity": control, "truth": cloud(300, 2) + 2.0},
+        control,
+        treated,
+        seed=0,
+        n_draws=5,
+    )
+    assert scores.rows["truth"]["gap_closed_w2"].value == pytest.approx(1.0, abs=0.1)
+    assert scores.rows["identity"]["gap_closed_w2"].value == 0.0
+    assert scores.rows["identity"]["r2_differences"].value == 0.0
+    assert scores.rows["floor"]["gap_closed_mmd"].value == 1.0
+    assert scores.rows["oracle_shift"]["gap_closed_w2"].value == pytest.approx(1.0, abs=0.1)
+    assert scores.n_cells == 150
+
+
+def test_scores_repeat_and_use_equal_numbers():
+    control, treated = cloud(50, 0), cloud(40, 1) + 2.0
+    rows = {"identity": control, "few": cloud(11, 2)}
+    a, b, other = (
+        score_populations(rows, control, treated, seed=s, n_draws=2).rows["few"]["w2"].value
+        for s in (0, 0, 1)
+    )
+    assert a == b != other
+    assert score_populations(rows, control, treated, seed=0, n_draws=2).n_cells == 11
+    with pytest.raises(DataError, match="halving needs 4 treated cells"):
+        score_populations(rows, control, treated[:3], seed=0, n_draws=2)
+    with pytest.raises(DataError, match="all coincide"):
+        score_populations(rows, control, torch.ones(20, 4), seed=0, n_draws=2)
+
+
+def test_where_nothing_happens_no_share_is_claimed():
+    control = cloud(200, 0)
+    scores = score_populations({"identity": control}, control, control, seed=0, n_draws=3)
+    assert "gap_closed_w2" not in scores.rows["identity"]
+
+
+def test_run_writes_every_part(finished):
+    folder, paths = finished
+    assert len(paths) == 3 * 4
+    assert all(p.exists() for p in paths)
+    result = Result.read(folder.results / "monge_map-P00-0.json")
+    assert {"identity", "mean_shift", "pasted", "floor", "oracle_shift"} == set(result.reference)
+    assert result.cost["parameters"] > 0
+    assert result.cost["peak_memory_mb"] > 0
+    model = MongeMap.load(folder.models / "monge_map-P00-0")
+    predicted = anndata.read_h5ad(folder.predictions / "monge_map-P00-0.h5ad")
+    moved = model(torch.zeros(1, 5))
+    assert moved.shape == (1, 5)
+    assert set(predicted.obs["condition"]) == {"treated"}
+    assert set(predicted.obs["source_condition"]) == {"ctrl"}
+    assert len(predicted) == 30
+    (board,) = make_boards(read_results([folder.path]))
+    assert set(board.models) == {"monge_map", "identity", "mean_shift", "pasted"}
+
+
+def test_a_second_run_only_looks(finished):
+    folder, paths = finished
+    before = {p: p.stat().st_mtime_ns for p in paths}
+    cells.run(TINY, folder, device="cpu")
+    assert before == {p: p.stat().st_mtime_ns for p in paths}
+
+
+def test_a_stopped_run_resumes_to_the_same_numbers(finished, tmp_path, monkeypatch):
+    whole, _ = finished
+    folder = RunFolder(tmp_path / "out", preset="smoke")
+    original = MongeObjective.__call__
+    calls = {"left": 47}
+
+    def stopping(self, model, generator):
+        calls["left"] -= 1
+        if calls["left"] == 0:
+            StopSignal._active._received = 15
+        return original(self, model, generator)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MongeObjective, "__call__", stopping)
+        with pytest.raises(InterruptedRun) as stop:
+            cells.run(TINY, folder, device="cpu")
+    assert stop.value.exit_code == 75
+    assert 0 < len(metrics(folder)) < 12
+    cells.run(TINY, folder, device="cpu")
+    assert metrics(folder) == metrics(whole)
+
+
+def test_held_out_cells_cannot_reach_the_training(tmp_path):
+    """Poison the held-out treated cells: features and trained weights stay bit-identical."""
+    clean = TINY.simulation.simulate(seed=0)
+    poisoned = clean.copy()
+    x = poisoned.X.toarray()
+    split = hold_out_population(open_cells(clean), "P01", "treated")
+    x[split.test_treated] = np.random.default_rng(0).poisson(500, (30, 30))
+    poisoned.X = x
+    models = []
+    for name, data in (("clean", clean), ("poisoned", poisoned)):
+        data.write_h5ad(tmp_path / f"{name}.h5ad")
+        config = dataclasses.replace(TINY, data=[str(tmp_path / f"{name}.h5ad")], hold_out=["P01"])
+        folder = RunFolder(tmp_path / name, preset="smoke")
+        cells.run(config, folder, device="cpu")
+        models.append(MongeMap.load(folder.models / "monge_map-P01-0").state_dict())
+    assert all(torch.equal(models[0][k], models[1][k]) for k in models[0])
+
+
+def test_own_predictions_score_the_same_from_their_file(finished, tmp_path):
+    folder, _ = finished
+    again = RunFolder(tmp_path / "foreign", preset="smoke")
+    (path,) = cells.evaluate(
+        TINY, folder.predictions / "monge_map-P02-0.h5ad", again, model="theirs"
+    )
+    ours = Result.read(folder.results / "monge_map-P02-0.json")
+    theirs = Result.read(path)
+    for name, metric in ours.metrics.items():
+        assert theirs.metrics[name].value == pytest.approx(metric.value, rel=1e-3, abs=1e-4), name
+    assert theirs.reference["floor"] == ours.reference["floor"]
+    board = make_boards([*read_results([folder.path]), theirs])
+    assert len(board) == 1
+    assert "theirs" in board[0].models
+
+
+def test_foreign_files_are_checked(finished, tmp_path):
+    folder, _ = finished
+    data = cells.open_data(TINY)
+    good = anndata.read_h5ad(folder.predictions / "monge_map-P02-0.h5ad")
+
+    def refused(change, message):
+        other = good.copy()
+        other = change(other) or other
+        other.write_h5ad(tmp_path / "p.h5ad")
+        with pytest.raises(DataError, match=message):
+            cells.evaluate(
+                TINY,
+                tmp_path / "p.h5ad",
+                RunFolder(tmp_path / "o", preset="smoke"),
+                model="theirs",
+            )
+        assert not (tmp_path / "o").exists()
+
+    def relabel(column, label):
+        def change(cells_):
+            cells_.obs[column] = label
+
+        return change
+
+    refused(relabel("patient_id", "P09"), "population 'P09' is not in the data")
+    refused(relabel("condition", "ctrl"), "'ctrl' is no treatment of the data")
+    refused(lambda c: c.obs.drop(columns="condition", inplace=True), "no obs column 'condition'")
+    refused(lambda c: c[:, 3:].copy(), "genes differ between files: .* lacks 3 of the 30 genes")
+    refused(lambda c: c[:1].copy(), "only 1 predicted cell")
+    refused(lambda c: np.copyto(c.X, np.nan), "NaN or infinite")
+    with pytest.raises(DataError, match="is the name of a row of our own"):
+        cells.evaluate(TINY, "p.h5ad", RunFolder(tmp_path / "o", preset="x"), model="identity")
+    with pytest.raises(DataError, match="no such file"):
+        open_predictions(tmp_path / "absent.h5ad", data)
+
+
+def test_predictions_read_back_what_was_written(tmp_path):
+    data = cells.open_data(TINY)
+    rows = data.rows("P00", "ctrl")
+    features = CellFeatures.fit(data, data.rows("P01"), n_components=5)
+    z = features.transform(data, rows)
+    write_predictions(
+        tmp_path / "p.h5ad", data, rows, features, z, treatment="treated", attributes={}
+    )
+    predictions = open_predictions(tmp_path / "p.h5ad", data)
+    assert predictions.groups == [("P00", "treated")]
+    np.testing.assert_allclose(
+        predictions.encoded("P00", "treated", features), z, rtol=1e-4, atol=1e-4
+    )
+
+
+def test_a_folder_of_another_configuration_is_refused(finished):
+    folder, _ = finished
+    other = dataclasses.replace(TINY, n_draws=3)
+    with pytest.raises(DataError, match=r"another configuration \(n_draws: 2 there, 3 now\)"):
+        cells.run(other, folder, device="cpu")
+    never = RunFolder(folder.path, preset="smoke", resume="never")
+    with pytest.raises(DataError, match="--resume is never"):
+        never.check(TINY.plain(), sweep=CELLS_SWEEP)
+    folder.check(dataclasses.replace(TINY, seed=7).plain(), sweep=CELLS_SWEEP)
+
+
+def test_unknown_populations_are_refused_before_anything_is_written(tmp_path):
+    config = dataclasses.replace(TINY, hold_out=["P77"])
+    folder = RunFolder(tmp_path / "out", preset="smoke")
+    with pytest.raises(DataError, match="no population 'P77'"):
+        cells.run(config, folder, device="cpu")
+    assert not folder.path.exists()
+
+
+def test_real_reference_rows_agree_with_the_data_folders_table(glioblastoma, unchecked):
+    """Floor, identity and mean shift of the data folder's README, within its sampling noise."""
+    table = {  # held out: floor, identity, mean shift (W2, one draw of 250 cells)
+        "PW030": (8.87, 17.19, 13.62),
+        "PW034": (10.52, 14.96, 13.36),
+        "PW036": (9.28, 11.07, 12.06),
+    }
+    config = dataclasses.replace(CELLS_PRESETS["small"](), data=[str(glioblastoma)])
+    data = cells.open_data(config)
+    for population, expected in table.items():
+        split = hold_out_population(data, population, "panobinostat")
+        question = cells.pose(data, split, config)
+        scores = score_populations(
+            {
+                "identity": question.control,
+                "mean_shift": cells.mean_shift(question.control, question.populations),
+            },
+            question.control,
+            question.treated,
+            seed=0,
+            n_draws=4,
+        )
+        for row, value in zip(("floor", "identity", "mean_shift"), expected, strict=True):
+            measured = scores.rows[row]["w2"]
+            spread = measured.std_error * measured.n**0.5  # of a single draw
+            assert abs(measured.value - value) < max(4 * spread, 0.3), (population, row, measured)
