@@ -86,7 +86,9 @@ class CellsConfig:
     hidden: list[int] = field(default_factory=lambda: [64, 64])
     select_every: int = 25
     features: FeatureOptions = field(default_factory=FeatureOptions)
-    objective: MongeOptions = field(default_factory=MongeOptions)
+    objective: MongeOptions = field(
+        default_factory=lambda: MongeOptions(fit_eps=0.05, offset_spread=2.0)
+    )
     optimisation: Optimisation = field(default_factory=lambda: Optimisation(steps=400))
     simulation: PerturbedPopulations = field(default_factory=PerturbedPopulations)
 
@@ -126,7 +128,9 @@ def _smoke() -> CellsConfig:
         hidden=[32, 32],
         select_every=20,
         features=FeatureOptions(n_components=10),
-        objective=MongeOptions(batch_size=64, populations_per_step=2),
+        objective=MongeOptions(
+            fit_eps=0.05, offset_spread=2.0, batch_size=64, populations_per_step=2
+        ),
         optimisation=Optimisation(steps=100),
         simulation=PerturbedPopulations(n_populations=3, n_cells=120, n_genes=100),
     )
