@@ -3,6 +3,7 @@
 import difflib
 import os
 import re
+from argparse import HelpFormatter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -37,9 +38,9 @@ class Parser(ArgumentParser):
         """Raise instead of exiting, so that the caller decides on streams and exit codes."""
         raise UsageError(self._explained(message))
 
-    def format_help(self) -> str:
+    def format_help(self, formatter: HelpFormatter | None = None) -> str:
         """The help text with dashes in option names."""
-        return _dashed(super().format_help())
+        return _dashed(super().format_help(formatter))
 
     def option_names(self) -> list[str]:
         """Dotted names of all options."""

@@ -49,16 +49,15 @@ SHOWN_CELLS = 150  # points of each cloud kept in a results file for the scatter
 
 def open_data(config: CellsConfig) -> CellData:
     """The cells of a configuration: read from its files, or simulated."""
-    options = {
-        "population_key": config.population_key,
-        "condition_key": config.condition_key,
-        "control": config.control,
-    }
-    if config.data is not None:
-        return open_cells(config.data, **options)
-    log.info("no --data given: simulated cells are used")
-    simulated = config.simulation.simulate(seed=0)
-    return open_cells(simulated)
+    if config.data is None:
+        log.info("no --data given: simulated cells are used")
+        return open_cells(config.simulation.simulate(seed=0))
+    return open_cells(
+        config.data,
+        population_key=config.population_key,
+        condition_key=config.condition_key,
+        control=config.control,
+    )
 
 
 def plan(config: CellsConfig, data: CellData) -> list[CellSplit]:
@@ -145,7 +144,7 @@ def run(config: CellsConfig, folder: RunFolder, *, device: str = "auto") -> list
         fabric.device,
         folder.path,
     )
-    written = []
+    written: list[Path] = []
     with StopSignal() as stop, Progress(len(splits) * config.n_seeds, "cells") as progress:
         for split in splits:
             question = None
@@ -271,8 +270,8 @@ def evaluate(
     questions = []
     for split, population in groups:
         question = pose(data, split, config)
-        cloud = predicted.encoded(population, split.treatment, question.features)
-        questions.append((question, torch.from_numpy(cloud)))
+        encoded = predicted.encoded(population, split.treatment, question.features)
+        questions.append((question, torch.from_numpy(encoded)))
     fingerprint = data.fingerprint()
     written = []
     for question, cloud in questions:

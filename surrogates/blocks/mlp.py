@@ -44,17 +44,16 @@ class MLP(nn.Module):
     ):
         super().__init__()
         widths = [n_in, *hidden, n_out]
-        self.layers = nn.ModuleList(
-            nn.utils.skip_init(nn.Linear, a, b) for a, b in itertools.pairwise(widths)
-        )
+        layers = [nn.utils.skip_init(nn.Linear, a, b) for a, b in itertools.pairwise(widths)]
         with torch.no_grad():
-            for layer in self.layers:
+            for layer in layers:
                 bound = 1 / math.sqrt(layer.in_features)
                 layer.weight.uniform_(-bound, bound, generator=generator)
                 layer.bias.uniform_(-bound, bound, generator=generator)
             if zero_last:
-                self.layers[-1].weight.zero_()
-                self.layers[-1].bias.zero_()
+                layers[-1].weight.zero_()
+                layers[-1].bias.zero_()
+        self.layers = nn.ModuleList(layers)
 
     def forward(self, x: Float[Tensor, "*batch n_in"]) -> Float[Tensor, "*batch n_out"]:
         """y for a batch of x."""

@@ -8,7 +8,10 @@ case "$python" in /*) ;; *) python="$root/$python" ;; esac
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 
-"$python" -m build --wheel --outdir "$work/dist" "$root" >"$work/build.log" 2>&1 ||
+# A copy is built, for setuptools leaves a build/ folder whose old files would get into later wheels.
+mkdir "$work/source"
+tar -C "$root" --exclude=./.venv --exclude=./.git --exclude=./build -cf - . | tar -C "$work/source" -xf -
+"$python" -m build --wheel --outdir "$work/dist" "$work/source" >"$work/build.log" 2>&1 ||
   { cat "$work/build.log"; exit 1; }
 "$python" -m venv "$work/venv"
 wheel="$(ls "$work"/dist/*.whl)"
@@ -17,7 +20,8 @@ wheel="$(ls "$work"/dist/*.whl)"
 cp -r "$root/tests" "$work/tests"
 cp "$root/pyproject.toml" "$root/README.md" "$work/"
 mkdir -p "$work/benchmarks"
-[ -d "$root/benchmarks/results" ] && cp -r "$root/benchmarks/results" "$work/benchmarks/results"
+cp -r "$root/benchmarks/results" "$work/benchmarks/results"
+rm -rf "$work/source"
 cd "$work"
 export PUSHFORWARD_DATA="${PUSHFORWARD_DATA:-$root/../shared/data}"
 "$work/venv/bin/mypy" --config-file pyproject.toml -p pushforward

@@ -1,0 +1,39 @@
+"""The README's tables are generated, and its Python example runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pushforward.benchmarks.leaderboard import make_boards, to_markdown
+from pushforward.benchmarks.result import read_results
+from pushforward.simulators.cells import PerturbedPopulations
+
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
+
+
+def test_the_table_is_the_one_the_committed_results_give():
+    text = README.read_text(encoding="utf-8")
+    shown = text.split("<!-- leaderboard:begin -->")[1].split("<!-- leaderboard:end -->")[0]
+    results = read_results([ROOT / "benchmarks" / "results" / "cells"])
+    assert shown.strip() == to_markdown(make_boards(results)).strip()
+
+
+def test_three_seeds_stand_behind_every_row():
+    (board,) = make_boards(read_results([ROOT / "benchmarks" / "results" / "cells"]))
+    for model in board.models:
+        for split in board.splits:
+            assert board.value(model, "w2", split).n >= 3
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    PerturbedPopulations(n_populations=3, n_cells=60).simulate(seed=0).write_h5ad("cells.h5ad")
+    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
+    code = code.replace("seed=0)", "seed=0, select_every=0, optimisation=quick)")
+    from pushforward.surrogates.training import Optimisation
+
+    exec(compile(code, "README.md", "exec"), {"quick": Optimisation(steps=20)})
+    assert "tensor" in capsys.readouterr().out
