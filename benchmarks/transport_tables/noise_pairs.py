@@ -1,5 +1,6 @@
 """Which noise goes with which data point: what immiscible pairings save, and what they break."""
 
+import sys
 import time
 
 import torch
@@ -14,7 +15,7 @@ __all__ = ["run"]
 
 PRESETS = {
     "smoke": {"steps": 20, "seeds": 1, "judged": 64, "batches": (64,), "rows": 3},
-    "small": {"steps": 2000, "seeds": 3, "judged": 1024, "batches": (256, 1024, 4096), "rows": 99},
+    "small": {"steps": 1000, "seeds": 3, "judged": 512, "batches": (256, 1024, 4096), "rows": 99},
 }
 
 
@@ -90,6 +91,7 @@ def run(preset: str) -> Study:
             goal = 0.0
             for row, (pair, scale) in rows.items():
                 _one(study, name, row, pair, scale, d, source, data, seed, settings, goal)
+                print(name, seed, row, file=sys.stderr)
                 if row == "independent":
                     goal = study.tables[name][row]["final_SW2"][-1]
     _timings(study, rows, settings["batches"])
