@@ -1,6 +1,7 @@
 """Weighted flow matching: Gibbs weights, their tilt, and weights with running potentials."""
 
 import sys
+from typing import Any
 
 import torch
 from pushforward.surrogates.ot import (
@@ -17,7 +18,7 @@ from ._report import Claim, Study
 
 __all__ = ["run"]
 
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {"steps": 20, "seeds": 1, "judged": 64, "tilt_batches": 2, "kappas": (0.5,)},
     "small": {
         "steps": 1000,

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from typing import Any
 
 import torch
 from pushforward.surrogates.ot import couple, gibbs_weights, nearest_noise
@@ -13,7 +14,7 @@ from ._report import Claim, Study
 
 __all__ = ["run"]
 
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {"steps": 20, "seeds": 1, "judged": 64, "batches": (64,), "rows": 3},
     "small": {"steps": 1000, "seeds": 3, "judged": 512, "batches": (256, 1024, 4096), "rows": 99},
 }

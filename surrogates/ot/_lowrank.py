@@ -168,13 +168,14 @@ def _start(
     i = torch.randperm(len(x), generator=generator)[:rank].to(x.device)
     C = cost_matrix(x[i], y)
     anchors = (x[i] + y[C.argmin(1)]) / 2
-    logs = []
-    for points, mass in ((x, a), (y, b)):
+
+    def soft(points: Tensor, mass: Tensor) -> Tensor:
         D = cost_matrix(points, anchors)
         width = D.mean().clamp_min(torch.finfo(D.dtype).tiny)
-        logs.append(torch.log_softmax(-D / width, 1) + mass.log().unsqueeze(1))
+        return torch.log_softmax(-D / width, 1) + mass.log().unsqueeze(1)
+
     uniform = torch.full((rank,), 1 / rank, dtype=x.dtype, device=x.device) * a.sum()
-    return _project(*logs, uniform.log(), a, b)
+    return _project(soft(x, a), soft(y, b), uniform.log(), a, b)
 
 
 def _project(
