@@ -8,6 +8,7 @@ had when it was stopped, and its seconds are then a lower bound.
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "fractions": (0.05, 0.01, 0.002),
         "dimensions": (50, 2),
         "batch": (256, 64),
-        "limit": 30.0,
+        "limit": 12.0,
     },
 }
 
@@ -84,7 +85,7 @@ def _pot_to_goal(C: torch.Tensor, eps: float, method: str, limit: float) -> dict
     iterations = min(iterations, 5000) if method == "sinkhorn" else iterations
     threshold = GOAL / C.shape[0] ** 0.5
     for _ in range(4):
-        seconds, error = timed(lambda t=threshold: _pot(C, eps, method, t, iterations))
+        seconds, error = timed(partial(_pot, C, eps, method, threshold, iterations))
         if error <= GOAL or seconds > 0.8 * limit:
             break
         threshold *= max(0.1, 0.8 * GOAL / error)
@@ -105,11 +106,11 @@ def _case(n: int, d: int, fraction: float, limit: float) -> dict[str, Any]:
     geomloss = _geomloss(x[0], y[0], eps)
     if geomloss is not None:
         methods["GeomLoss"] = geomloss
-    curves = {"ours": [], "POT kernel": []}
+    curves: dict[str, list[tuple[float, float]]] = {"ours": [], "POT kernel": []}
     for tol in (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8):
-        curves["ours"].append(timed(lambda t=tol: _ours(C, eps, t), 1))
+        curves["ours"].append(timed(partial(_ours, C, eps, tol), 1))
     for iterations in (10, 30, 100, 300, 1000, 3000):
-        curves["POT kernel"].append(timed(lambda k=iterations: _pot(C, eps, "sinkhorn", 0.0, k), 1))
+        curves["POT kernel"].append(timed(partial(_pot, C, eps, "sinkhorn", 0.0, iterations), 1))
     return {"n": n, "d": d, "fraction": fraction, "methods": methods, "curves": curves}
 
 
@@ -252,7 +253,7 @@ def run(preset: str, out: Path, *, threads: int = 1) -> dict[str, Any]:
             for fraction in settings["fractions"]:
                 cases.append(_case(settings["n"], d, fraction, settings["limit"]))
                 print(*_rows(cases[-1], f"| {settings['n']} | {d} | {fraction}"), sep="\n")
-        batches = _batched(*settings["batch"], settings["limit"])
+        batches = _batched(settings["batch"][0], settings["batch"][1], settings["limit"])
     finally:
         torch.set_num_threads(before)
     results = {

@@ -1,6 +1,8 @@
 """Which noise goes with which data point: what immiscible pairings save, and what they break."""
 
+import sys
 import time
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,9 +15,9 @@ from ._report import Claim, Study
 
 __all__ = ["run"]
 
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {"steps": 20, "seeds": 1, "judged": 64, "batches": (64,), "rows": 3},
-    "small": {"steps": 2000, "seeds": 3, "judged": 1024, "batches": (256, 1024, 4096), "rows": 99},
+    "small": {"steps": 1000, "seeds": 3, "judged": 512, "batches": (256, 1024, 4096), "rows": 99},
 }
 
 
@@ -91,6 +93,7 @@ def run(preset: str) -> Study:
             goal = 0.0
             for row, (pair, scale) in rows.items():
                 _one(study, name, row, pair, scale, d, source, data, seed, settings, goal)
+                print(name, seed, row, file=sys.stderr)
                 if row == "independent":
                     goal = study.tables[name][row]["final_SW2"][-1]
     _timings(study, rows, settings["batches"])

@@ -7,6 +7,7 @@ from ._divergence import sinkhorn_divergence
 from ._gibbs import RunningPotentials, effective_sample_size, gibbs_weights
 from ._gromov import gromov_wasserstein
 from ._line import wasserstein_circle, wasserstein_line
+from ._lowrank import solve_low_rank
 from ._monge_gap import monge_gap
 from ._noise import nearest_noise
 from ._result import OTResult
@@ -40,6 +41,7 @@ __all__ = [
     "sinkhorn_divergence",
     "sliced_wasserstein",
     "solve",
+    "solve_low_rank",
     "solve_sample",
     "solve_semidiscrete",
     "solve_streamed",

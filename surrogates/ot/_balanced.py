@@ -106,8 +106,8 @@ def _solve(
     reach = high - low
     if C.dtype == torch.float32 and (reach / eps).amax() > _SINGLE:
         init = None if init is None else (init[0].double(), init[1].double())
-        tensors = (t.double() for t in (C, a, b, eps))
-        found = _solve(*tensors, tol, max_iter, init, symmetric)
+        a, b, eps = a.double(), b.double(), eps.double()
+        found = _solve(C.double(), a, b, eps, tol, max_iter, init, symmetric)
         found.f, found.g, found.error = found.f.float(), found.g.float(), found.error.float()
         return found
     # A cost far from zero loses digits in C/eps; one near it is spared the copy.

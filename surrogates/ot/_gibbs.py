@@ -112,7 +112,7 @@ class RunningPotentials:
         exponent = -displacement_cost(x, y, cost=self.cost) / self.eps
         if self.x is None or self.y is None:
             return _mean_one(exponent)
-        return (exponent + (self._f(x) + self._g(y)) / self.eps).exp()
+        return (exponent + (self._f(x, self.y) + self._g(y, self.x)) / self.eps).exp()
 
     @torch.no_grad()
     def update(self, x: Num[Tensor, "n d"], y: Num[Tensor, "n_y d_y"]) -> Float[Tensor, "n"]:
@@ -123,7 +123,7 @@ class RunningPotentials:
             self.f, self.g = torch.zeros_like(self.x[:, 0]), torch.zeros_like(self.y[:, 0])
             sweeps = 20 * self.sweeps
         else:
-            f, g = self._f(x), self._g(y)
+            f, g = self._f(x, self.y), self._g(y, self.x)
             self.x, self.y = (
                 torch.cat([old, new])[-self.size :] for old, new in ((self.x, x), (self.y, y))
             )
@@ -136,11 +136,11 @@ class RunningPotentials:
             self.g = self._softmin(C.mT, self.f)
         return weight
 
-    def _f(self, x: Tensor) -> Tensor:
-        return self._softmin(cost_matrix(x, self.y, cost=self.cost), self.g)
+    def _f(self, x: Tensor, memory: Tensor) -> Tensor:
+        return self._softmin(cost_matrix(x, memory, cost=self.cost), self.g)
 
-    def _g(self, y: Tensor) -> Tensor:
-        return self._softmin(cost_matrix(self.x, y, cost=self.cost).mT, self.f)
+    def _g(self, y: Tensor, memory: Tensor) -> Tensor:
+        return self._softmin(cost_matrix(memory, y, cost=self.cost).mT, self.f)
 
     def _softmin(self, C: Tensor, h: Tensor) -> Tensor:
         log_w = h.new_tensor(1.0 / len(h)).log().expand(1, len(h))

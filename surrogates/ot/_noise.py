@@ -65,12 +65,15 @@ def nearest_noise(
         raise DataError(f"k = {k}; expected at least 1 candidate.")
     n = len(x)
     flat = x.detach().reshape(n, -1)
-    options = {"generator": generator, "device": x.device, "dtype": x.dtype}
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, device=x.device, dtype=x.dtype)
+
     if not corrected:
-        noise = torch.randn(n, k, flat.shape[1], **options)
+        noise = draw(n, k, flat.shape[1])
         nearest = (noise - flat.unsqueeze(1)).square().sum(-1).argmin(-1)
         return noise[torch.arange(n, device=x.device), nearest].reshape(x.shape)
-    noise = torch.randn(n, flat.shape[1], **options)
+    noise = draw(n, flat.shape[1])
     others = torch.randint(n, (n, min(k, n) - 1), generator=generator, device=x.device)
     index = torch.cat([torch.arange(n, device=x.device).unsqueeze(1), others], 1)
     return noise[_match(flat, noise, index)].reshape(x.shape)

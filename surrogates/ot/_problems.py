@@ -245,7 +245,9 @@ def solve_sparse(
                 max_iter=max_iter,
             )
         )
-    plan, f, g = (torch.stack([p[i] for p in parts]).to(C) for i in range(3))
+    plan = torch.stack([p[0] for p in parts]).to(C)
+    f = torch.stack([p[1] for p in parts]).to(C)
+    g = torch.stack([p[2] for p in parts]).to(C)
     plan, f, g = plan.reshape(*batch, n, m), f.reshape(*batch, n), g.reshape(*batch, m)
     dual = torch.tensor([p[3] for p in parts], dtype=C.dtype, device=C.device).reshape(batch)
     linear = (torch.where(plan > 0, C, 0.0) * plan).sum((-2, -1))

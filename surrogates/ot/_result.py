@@ -36,6 +36,7 @@ class OTResult:
     message : how the solve ended, in words.
     eps : entropic strength used, shape (*batch,); None for exact transport.
     dual_value : for `sparsity`, the dual objective: a lower bound of the optimum; None otherwise.
+    linear : ⟨C,P⟩ of results whose cost matrix is not held.
     apply_plan : y ↦ P y in row blocks, for results whose plan is too large to be held.
     balanced : whether the plan is meant to have exactly the marginals a and b.
     errors : marginal error at each check, a list of tensors of shape (*batch,).
@@ -64,6 +65,7 @@ class OTResult:
     dual_value: Tensor | None = None
     balanced: bool = True
     apply_plan: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
+    linear: Tensor | None = field(default=None, repr=False)
 
     @cached_property
     def plan(self) -> Tensor:
@@ -78,6 +80,8 @@ class OTResult:
     @cached_property
     def value_linear(self) -> Tensor:
         """⟨C,P⟩, shape (*batch,); pairs without mass count 0 even where the cost is infinite."""
+        if self.linear is not None:
+            return self.linear
         P = self.plan
         return (torch.where(P > 0, self.cost, 0.0) * P).sum((-2, -1))
 

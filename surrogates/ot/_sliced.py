@@ -95,23 +95,26 @@ def max_sliced_wasserstein(
     """
     x, y, a, b = _prepare(x, y, a, b, p)
     start = _directions(n_projections, x, seed)
-    fixed = [t if t is None else t.detach() for t in (x, y, a, b)]
+    wa, wb = (None if w is None else w.detach() for w in (a, b))
+
+    def along(theta: Tensor) -> Tensor:
+        return _costs(x.detach(), y.detach(), wa, wb, theta, p)
+
     with torch.no_grad():
-        values = _costs(*fixed, start, p)
+        values = along(start)
         theta = start[values.argmax(-1)]
         value = values.amax(-1)
         step = torch.ones_like(value)
     for _ in range(n_steps):
         with torch.enable_grad():
             leaf = theta.clone().requires_grad_()
-            along = _costs(*fixed, leaf.unsqueeze(-2), p).squeeze(-1)
-            slope = torch.autograd.grad(along.sum(), leaf)[0]
+            slope = torch.autograd.grad(along(leaf.unsqueeze(-2)).sum(), leaf)[0]
         with torch.no_grad():
             slope = slope - (slope * theta).sum(-1, keepdim=True) * theta
             size = slope.norm(dim=-1, keepdim=True)
             trial = theta + step.unsqueeze(-1) * slope / torch.where(size > 0, size, 1.0)
             trial = trial / trial.norm(dim=-1, keepdim=True)
-            reached = _costs(*fixed, trial.unsqueeze(-2), p).squeeze(-1)
+            reached = along(trial.unsqueeze(-2)).squeeze(-1)
             better = reached > value
             theta = torch.where(better.unsqueeze(-1), trial, theta)
             value = torch.where(better, reached, value)

@@ -71,10 +71,10 @@ def solve(
         side exact; needs eps. Masses may differ.
     mass : mass to transport, a number or one per batch element, at most min(Σa, Σb).
     sparsity : k, at most so many nonzeros a column. k = 1 is exact transport, k = n quadratic
-        regularisation; `eps` is then the quadratic strength, by default
-        default_eps(C)·max(n,m)/Σb. The
-        problem is not convex: where its dual is not tight the rows are missed, `marginal_error`
-        says by how much, and `duality_gap` bounds what `round_plan` loses.
+        regularisation; `eps` is then the quadratic strength, default
+        default_eps(C)·max(n,m)/Σb. The problem is not convex: where its dual is not tight the
+        rows are missed; `marginal_error` says by how much, and `duality_gap` bounds what
+        `round_plan` loses.
     formulation : "semi-dual" (columns exact) or "dual", for `sparsity` only.
     tol : L1 violation of the marginals, relative to the total mass, at which iterations stop.
         Default: 1e-6 in float64, 1e-4 in float32, whose rounding forbids much less.

@@ -1,5 +1,7 @@
 """Plans with at most k nonzeros a column: quadratic regularisation under a sparsity constraint."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from scipy.optimize import minimize
@@ -27,7 +29,7 @@ def sparse_plan(
     problem is not convex, but its dual and semi-dual are concave; L-BFGS maximises either.
     """
     n, m = C.shape
-    best: dict[str, object] = {"off": np.inf}
+    best: dict[str, Any] = {"off": np.inf}
 
     def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
         h = torch.from_numpy(x)
@@ -62,7 +64,7 @@ def sparse_plan(
         method="L-BFGS-B",
         options={"maxiter": max_iter, "maxfun": 2 * max_iter, "gtol": tol / (2 * n), "ftol": 0.0},
     )
-    return best["P"], best["f"], best["g"], best["dual"], int(done.nit)  # type: ignore[return-value]
+    return best["P"], best["f"], best["g"], best["dual"], int(done.nit)
 
 
 def _semi_dual_columns(

@@ -33,7 +33,7 @@ def test_isometric_copies():
     torch.testing.assert_close(result.plan, near)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_agrees_with_pot(seed):
     D, E = distances(8, seed), distances(6, seed + 5)
     a = torch.softmax(D[0], 0)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pushforward.simulators.errors import ConvergenceWarning
-from pushforward.surrogates.ot import cost_matrix, solve, solve_sample
+from pushforward.surrogates.ot import _balanced, _newton, cost_matrix, solve, solve_sample
 
 
 def problem(n, m, seed, dtype=torch.float64):
@@ -106,10 +106,50 @@ def test_converged_means_what_it_says_at_any_eps(fraction, dtype):
     result = solve(C, a, b, eps=fraction * C.mean().item(), tol=1e-4, max_iter=300, warn=False)
     error = true_error(result, a, b)
     assert math.isfinite(error)
-    if result.converged:
-        assert error <= 1.5e-4
-    else:
-        assert result.marginal_error > 1e-4
+    assert result.marginal_error.item() == pytest.approx(error, abs=1e-7)
+    assert result.converged == (error <= 1e-4)
+
+
+@pytest.mark.parametrize("fraction", [1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e3])
+@pytest.mark.parametrize("size", [(30, 30), (12, 50)])
+def test_float64_converges_at_every_eps(size, fraction):
+    C, a, b = problem(*size, 10)
+    a = torch.where(torch.arange(size[0]) % 5 == 0, 0.0, a)
+    result = solve(C, a / a.sum(), b, eps=fraction * C.mean().item())
+    assert result.converged, result.message
+    assert result.n_iter < 2000
+    assert -1e-5 <= result.duality_gap.item() <= 1e-4 * C.max().item()
+
+
+def test_tied_points_at_a_tiny_eps_drift_apart_in_few_steps():
+    """Clusters that exchange no mass visible to the gradient: the trust radius must grow."""
+    generator = torch.Generator().manual_seed(4)
+    x, y = (torch.randn(30, 1, dtype=torch.float64, generator=generator).round() for _ in "xy")
+    a, b = (torch.rand(30, dtype=torch.float64, generator=generator) for _ in "ab")
+    result = solve_sample(x, y, a / a.sum(), b / b.sum(), eps=2e-4)
+    assert result.converged, result.message
+    assert result.n_iter < 1000
+
+
+def test_newton_by_conjugate_gradients_equals_newton_by_factors(monkeypatch):
+    C, a, b = problem(40, 30, 11)
+    eps = 0.01 * C.mean().item()
+    monkeypatch.setattr(_balanced, "_sweeps", lambda *_: None)
+    factors = solve(C, a, b, eps=eps, tol=1e-9)
+    monkeypatch.setattr(_newton, "_DENSE_SIDE", 1)
+    gradients = solve(C, a, b, eps=eps, tol=1e-9)
+    assert factors.converged
+    assert gradients.converged
+    torch.testing.assert_close(gradients.plan, factors.plan, atol=1e-8, rtol=0)
+
+
+def test_sweeps_alone_and_newton_agree(monkeypatch):
+    C, a, b = problem(40, 30, 12)
+    both = solve(C, a, b, eps=0.3, tol=1e-9)
+    monkeypatch.setattr(_balanced, "_sweeps", lambda *_: None)
+    newton = solve(C, a, b, eps=0.3, tol=1e-9)
+    torch.testing.assert_close(newton.plan, both.plan, atol=1e-9, rtol=0)
+    assert newton.n_iter < both.n_iter
 
 
 def test_a_cost_shifted_by_a_hundred_million():
