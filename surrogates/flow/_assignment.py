@@ -13,7 +13,8 @@ __all__ = ["optimal_assignment"]
 # (entropic strength as a share of the mean cost, sweeps). Measured on batches of 256: fewer or
 # sharper sweeps leave the augmenting paths long, more of them cost more than they save.
 _SWEEPS = ((0.05, 10), (0.01, 40))
-_WORTH_IT = 32  # below this size the plain solver takes microseconds
+# Below, the plain solver takes microseconds; above, sweeps this blunt no longer pay.
+_WORTH_IT = range(32, 513)
 
 
 def optimal_assignment(cost: Float[Tensor, "n n"]) -> Int[Tensor, " n"]:
@@ -40,7 +41,7 @@ def optimal_assignment(cost: Float[Tensor, "n n"]) -> Int[Tensor, " n"]:
             f"cost[{i}, {j}] = {c[i, j]}; every cost must be finite. Look for NaN or overflow in "
             f"row {i} of x0 or row {j} of x1."
         )
-    reduced = _reduce(c) if len(c) >= _WORTH_IT else c
+    reduced = _reduce(c) if len(c) in _WORTH_IT else c
     # Transposed, because SciPy returns the column of each row and we want the row of each column.
     rows = linear_sum_assignment(reduced.T)[1]
     return torch.from_numpy(rows).to(cost.device)

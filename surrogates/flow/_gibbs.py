@@ -1,14 +1,18 @@
 """Gibbs-weighted coupling: independent pairs, weighted towards short ones."""
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from pushforward.simulators.errors import DataError
 from torch import Tensor
 
-from ._cost import Cost, cost_matrix, pair_cost
+from ..ot import cost_matrix, displacement_cost, solve
 from ._coupling import Pairs, check_batches
 
 __all__ = ["GibbsCoupling"]
+
+Cost = str | Callable[[Tensor, Tensor], Tensor]
 
 
 class GibbsCoupling:
@@ -61,7 +65,7 @@ class GibbsCoupling:
             if self.potentials:
                 log_w = self._log_weight_with_potentials(x0, x1)
             else:
-                c = pair_cost(x0, x1, self.cost)
+                c = displacement_cost(x0.flatten(1), x1.flatten(1), cost=self.cost)
                 log_w = -c / self._strength(c)
             # softmax is exp over its sum, with the maximum subtracted first: no overflow.
             weight = log_w.softmax(0) * len(x0)
@@ -71,9 +75,7 @@ class GibbsCoupling:
         return self.eps * c.mean().clamp_min(1e-30) if self.relative else self.eps
 
     def _log_weight_with_potentials(self, x0: Tensor, x1: Tensor) -> Tensor:
-        from ..ot import solve
-
-        c = cost_matrix(x0, x1, self.cost)
+        c = cost_matrix(x0.flatten(1), x1.flatten(1), cost=self.cost)
         eps = float(self._strength(c.diagonal()))
         f, g = solve(c, eps=eps).potentials
         return (f + g - c.diagonal()) / eps

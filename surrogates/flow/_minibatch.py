@@ -1,4 +1,4 @@
-"""Minibatch optimal transport as a coupling: exact, entropic, unbalanced, partial; with labels."""
+"""Minibatch optimal transport as a coupling: exact or entropic, with labels that follow."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -9,14 +9,16 @@ from jaxtyping import Float
 from pushforward.simulators.errors import DataError
 from torch import Tensor
 
+from ..ot import cost_matrix, solve
 from ._assignment import optimal_assignment
-from ._cost import Cost, cost_matrix
 from ._coupling import Pairs, check_batches
 
 __all__ = ["MinibatchOTCoupling"]
 
-Method = Literal["exact", "swaps", "sinkhorn", "unbalanced", "partial"]
-_METHODS = ("exact", "swaps", "sinkhorn", "unbalanced", "partial")
+Cost = str | Callable[[Tensor, Tensor], Tensor]
+
+Method = Literal["exact", "swaps", "sinkhorn"]
+_METHODS = ("exact", "swaps", "sinkhorn")
 
 
 class MinibatchOTCoupling:
@@ -25,10 +27,8 @@ class MinibatchOTCoupling:
     Methods: "exact" (default): the optimal assignment, every point once, no randomness; "swaps":
     the entropic coupling of n particles at strength ``eps``, drawn by heat-bath exchanges of pairs
     (every point once; its pair law tends to the entropic plan as n grows); "sinkhorn": x0 drawn for
-    each x1 from the entropic plan (every x1 once, x0 may repeat); "unbalanced" (KL weight ``tau``)
-    and "partial" (share ``mass``): as many pairs as x1 has, drawn from the plan, so that outliers
-    may stay unpaired. Batches of unequal size are drawn from the plan as well. In all but the last
-    two, x1 keeps its order; labels follow by ``index0`` and ``index1``.
+    each x1 from the entropic plan (every x1 once, x0 may repeat), as is "exact" for batches of
+    unequal size. x1 always keeps its order, and labels follow by ``index0`` and ``index1``.
 
     Conditions: transport across conditions ties noise to condition and biases the source of a
     conditional model. So when ``condition1`` is given, transport acts *within* conditions (rows of
@@ -55,20 +55,16 @@ class MinibatchOTCoupling:
         *,
         cost: Cost = "sqeuclidean",
         eps: float | int | None = None,
-        tau: float | int | None = None,
-        mass: float | int | None = None,
         condition_cost: float | int | Callable[[Tensor, Tensor], Tensor] | None = None,
         sweeps: int = 50,
     ) -> None:
         if method not in _METHODS:
             raise DataError(f"unknown method {method!r}; choose one of {_METHODS}.")
-        if method in ("swaps", "sinkhorn", "unbalanced") and (eps is None or eps <= 0):
+        if method != "exact" and (eps is None or not eps > 0):
             raise DataError(f"method {method!r} with eps = {eps}; give a positive eps.")
-        if (method == "unbalanced") != (tau is not None):
-            raise DataError(f"method {method!r} with tau = {tau}; tau belongs to 'unbalanced'.")
-        if (method == "partial") != (mass is not None):
-            raise DataError(f"method {method!r} with mass = {mass}; mass belongs to 'partial'.")
-        self.method, self.cost, self.eps, self.tau, self.mass = method, cost, eps, tau, mass
+        if method == "exact" and eps is not None:
+            raise DataError(f"method 'exact' with eps = {eps}; 'swaps' or 'sinkhorn' use it.")
+        self.method, self.cost, self.eps = method, cost, eps
         self.condition_cost, self.sweeps = condition_cost, sweeps
 
     def __call__(
@@ -86,13 +82,15 @@ class MinibatchOTCoupling:
             raise DataError("condition0 without condition1; give both, or condition1 alone.")
         with torch.no_grad():
             if condition1 is None:
-                index0, index1 = self._solve(cost_matrix(x0, x1, self.cost), generator)
+                index0, index1 = self._solve(
+                    cost_matrix(x0.flatten(1), x1.flatten(1), cost=self.cost), generator
+                )
             else:
                 condition0 = self._source_condition(x0, x1, condition0, condition1)
                 if self.condition_cost is None:
                     index0, index1 = self._within(x0, x1, condition0, condition1, generator)
                 else:
-                    c = cost_matrix(x0, x1, self.cost)
+                    c = cost_matrix(x0.flatten(1), x1.flatten(1), cost=self.cost)
                     c = c + self._condition_matrix(self.condition_cost, condition0, condition1)
                     index0, index1 = self._solve(c, generator)
         return Pairs(x0[index0], x1[index1], index0, index1)
@@ -125,7 +123,7 @@ class MinibatchOTCoupling:
             return cost(condition0, condition1)
         a, b = condition0.reshape(len(condition0), -1), condition1.reshape(len(condition1), -1)
         if a.is_floating_point():
-            return cost * cost_matrix(a, b, "sqeuclidean")
+            return cost * cost_matrix(a, b)
         return cost * (a[:, None] != b[None]).any(-1)
 
     def _within(
@@ -148,7 +146,9 @@ class MinibatchOTCoupling:
                     f"condition {condition1[here1[0]].tolist()} has {len(here1)} data points and "
                     "no source point; draw both, or give a condition_cost instead."
                 )
-            i, j = self._solve(cost_matrix(x0[here0], x1[here1], self.cost), generator)
+            i, j = self._solve(
+                cost_matrix(x0[here0].flatten(1), x1[here1].flatten(1), cost=self.cost), generator
+            )
             index0[here1], index1[here1] = here0[i], here1[j]
         return index0, index1
 
@@ -162,15 +162,10 @@ class MinibatchOTCoupling:
         if self.method == "swaps":
             raise DataError(f"{n0} and {n1} points; 'swaps' needs equal sizes, try 'sinkhorn'.")
         plan = self._plan(c)
-        if self.method in ("unbalanced", "partial"):
-            flat = torch.multinomial(plan.flatten(), n1, replacement=True, generator=generator)
-            return flat // n1, flat % n1
         return torch.multinomial(plan.T, 1, generator=generator)[:, 0], columns
 
     def _plan(self, c: Tensor) -> Tensor:
-        from ..ot import solve
-
-        plan = solve(c, eps=self.eps, tau=self.tau, mass=self.mass).plan
+        plan = solve(c, eps=self.eps).plan
         if not bool(torch.isfinite(plan).all()) or float(plan.sum()) <= 0:
             raise DataError(
                 f"the transport plan is empty or not finite (eps = {self.eps}, costs from "
