@@ -55,6 +55,9 @@ class ConstantNoisePath(_MeanPath):
     def gamma(self, t: Tensor) -> Tensor:
         return torch.full_like(t, self.std)
 
+    def _add_noise(self, x_t: Tensor, dx_t: Tensor, tb: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.add(x_t, z, alpha=self.std), dx_t
+
 
 class BrownianBridgePath(_MeanPath):
     """x_t = t x1 + (1-t) x0 + std √(t(1-t)) z: the bridge of the Schrödinger problem.

@@ -103,12 +103,12 @@ class FlowMatchingLoss:
             dtype=pairs.x1.dtype,
         )
         point = self.path.sample(pairs.x0, pairs.x1, t, generator=generator)
-        residual = call_field(model, point.x_t, t, **condition) - self._target(point)
+        out, target = call_field(model, point.x_t, t, **condition), self._target(point)
         if self.loss == "mse" and self.weight is None and pairs.weight is None:
-            return residual.square().mean()
+            return torch.nn.functional.mse_loss(out, target)
         weight = None if self.weight is None else self.weight(t)
         return weighted_mean(
-            per_sample_loss(residual, self.loss, self.huber_c), weight, pairs.weight
+            per_sample_loss(out - target, self.loss, self.huber_c), weight, pairs.weight
         )
 
     def _target(self, point: PathSample) -> Tensor:

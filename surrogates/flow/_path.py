@@ -123,9 +123,11 @@ class Path(ABC):
         if self.noisy:
             if z is None:
                 z = torch.randn(x0.shape, generator=generator, dtype=x0.dtype, device=x0.device)
-            x_t = x_t + self.gamma(tb) * z
-            dx_t = dx_t + self.d_gamma(tb) * z
+            x_t, dx_t = self._add_noise(x_t, dx_t, tb, z)
         return PathSample(x_t, dx_t, tb.flatten(), x0, x1, z)
+
+    def _add_noise(self, x_t: Tensor, dx_t: Tensor, tb: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        return x_t + self.gamma(tb) * z, dx_t + self.d_gamma(tb) * z
 
     def _join(self, x0: Tensor, x1: Tensor, tb: Tensor) -> tuple[Tensor, Tensor]:
         """Noise-free point and velocity; ``tb`` already has the trailing axes of x."""
