@@ -35,7 +35,7 @@ def integrate_dopri5(
 
     def watched(t: Tensor, x: Tensor) -> Tensor:
         nonlocal reached
-        reached = float(t)
+        reached = float(t.detach())
         rate = f(x, t)
         # torchdiffeq would halve its step until it underflows and blame the step.
         check_finite(rate, step=0, t=reached, method="dopri5")

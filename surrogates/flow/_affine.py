@@ -1,7 +1,6 @@
 """Affine paths x_t = α x1 + σ x0 and the conversions between what a network may predict."""
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -12,7 +11,7 @@ from ._path import Path, broadcast_time
 
 __all__ = ["AffinePath", "Prediction", "SchedulePath"]
 
-Prediction = Literal["velocity", "x1", "noise", "score"]
+Prediction = str
 _PREDICTIONS = ("velocity", "x1", "noise", "score")
 
 
@@ -127,7 +126,7 @@ class SchedulePath(AffinePath):
         return self._sigma(t)
 
     def d_alpha(self, t: Tensor) -> Tensor:
-        return torch.func.jvp(self._alpha, (t,), (torch.ones_like(t),))[1]
+        return torch.func.jvp(self._alpha, (t.clone(),), (torch.ones_like(t),))[1]
 
     def d_sigma(self, t: Tensor) -> Tensor:
-        return torch.func.jvp(self._sigma, (t,), (torch.ones_like(t),))[1]
+        return torch.func.jvp(self._sigma, (t.clone(),), (torch.ones_like(t),))[1]

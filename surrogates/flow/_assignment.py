@@ -17,7 +17,7 @@ _SWEEPS = ((0.05, 10), (0.01, 40))
 _WORTH_IT = range(32, 513)
 
 
-def optimal_assignment(cost: Float[Tensor, "n n"]) -> Int[Tensor, " n"]:
+def optimal_assignment(cost: Float[Tensor, "n m"]) -> Int[Tensor, " m"]:
     """The permutation p that minimises Σ_j C[p(j), j]: column j is served by row p(j).
 
     The minimiser of C and of C - f - g (row and column constants) is the same, so a few cheap

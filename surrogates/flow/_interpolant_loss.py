@@ -1,6 +1,6 @@
 """Losses of stochastic interpolants: one for each of the fields b, v, s and η."""
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -40,7 +40,7 @@ class InterpolantLoss:
     def __init__(
         self,
         path: Path,
-        field: Literal["b", "v", "eta", "s"] = "b",
+        field: str = "b",
         coupling: Coupling | None = None,
         *,
         antithetic: bool = True,

@@ -1,7 +1,7 @@
 """The flow-matching loss, and score matching as its sister."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -54,7 +54,7 @@ class FlowMatchingLoss:
         time: TimeLaw = "uniform",
         time_range: tuple[float | int, float | int] | None = None,
         weight: Callable[[Tensor], Tensor] | None = None,
-        loss: Literal["mse", "huber"] = "mse",
+        loss: str = "mse",
         huber_c: float | int | None = None,
         condition_key: str | None = None,
     ) -> None:

@@ -1,7 +1,6 @@
 """Minibatch optimal transport as a coupling: exact or entropic, with labels that follow."""
 
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 import torch
@@ -11,13 +10,13 @@ from torch import Tensor
 
 from ..ot import cost_matrix, solve
 from ._assignment import optimal_assignment
-from ._coupling import Pairs, check_batches
+from ._coupling import PairedCoupling, Pairs, check_batches
 
 __all__ = ["MinibatchOTCoupling"]
 
 Cost = str | Callable[[Tensor, Tensor], Tensor]
 
-Method = Literal["exact", "swaps", "sinkhorn"]
+Method = str
 _METHODS = ("exact", "swaps", "sinkhorn")
 
 
@@ -78,6 +77,8 @@ class MinibatchOTCoupling:
     ) -> Pairs:
         """Pair the rows of ``x0`` (n0, *shape) and ``x1`` (n1, *shape)."""
         check_batches(x0, x1, name="MinibatchOTCoupling", equal=False)
+        if len(x0) == len(x1) == 0:
+            return PairedCoupling()(x0, x1)
         if condition0 is not None and condition1 is None:
             raise DataError("condition0 without condition1; give both, or condition1 alone.")
         with torch.no_grad():

@@ -1,5 +1,7 @@
 """Gaussian mixtures and the exact flow between two of them: the oracle of every test."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from pushforward.simulators.errors import DataError
@@ -80,26 +82,23 @@ class GaussianMixture:
 
     def log_prob(self, x: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
         """log p(x)."""
-        return _log_terms(x, self.weights, self.means, self.covariances).logsumexp(-1)
+        return _components(x, self.weights, self.means, self.covariances)[0].logsumexp(-1)
 
     def score(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         """∇ log p(x)."""
-        share = _log_terms(x, self.weights, self.means, self.covariances).softmax(-1)
-        pull = _solve(self.covariances, x[:, None, :] - self.means)
-        return -(share[..., None] * pull).sum(1)
+        log_share, pull = _components(x, self.weights, self.means, self.covariances)
+        return -(log_share.softmax(-1)[..., None] * pull).sum(1)
 
 
-def _solve(cov: Tensor, r: Tensor) -> Tensor:
-    """C⁻¹ r for covariances (..., k, d, d) and residuals (n, k, d)."""
-    return torch.linalg.solve(cov, r[..., None]).squeeze(-1)
+def _components(x: Tensor, w: Tensor, mean: Tensor, cov: Tensor) -> tuple[Tensor, Tensor]:
+    """log w_k N(x; m_k, C_k), (n, k), and C_k⁻¹ (x - m_k), (n, k, d).
 
-
-def _log_terms(x: Tensor, w: Tensor, mean: Tensor, cov: Tensor) -> Tensor:
-    """log w_k N(x; m_k, C_k), shape (n, k); means and covariances may differ for each x."""
+    Means and covariances, ([n or 1,] k, ...), may differ for each x.
+    """
     r = x[:, None, :] - mean
-    distance = (r * _solve(cov, r)).sum(-1)
-    normal = x.shape[1] * torch.log(torch.tensor(2 * torch.pi, dtype=x.dtype, device=x.device))
-    return w.log() - 0.5 * (distance + torch.logdet(cov) + normal)
+    pull = (torch.linalg.inv(cov) @ r[..., None]).squeeze(-1)
+    normal = x.shape[1] * math.log(2 * math.pi)
+    return w.log() - 0.5 * ((r * pull).sum(-1) + torch.logdet(cov) + normal), pull
 
 
 class GaussianMixtureField:
@@ -148,7 +147,7 @@ class GaussianMixtureField:
 
     def score(self, x: Float[Tensor, "n d"], t: float | int | Tensor) -> Float[Tensor, "n d"]:
         """∇ log p_t(x)."""
-        share, pull, _, _ = self._posterior(x, t)
+        share, pull = self._posterior(x, t)
         return -(share[..., None] * pull).sum(1)
 
     def denoiser(self, x: Float[Tensor, "n d"], t: float | int | Tensor) -> Float[Tensor, "n d"]:
@@ -160,11 +159,11 @@ class GaussianMixtureField:
     ) -> Float[Tensor, " n"]:
         """log p_t(x), by default of the target."""
         mean, cov, w = self._moments(x, t)
-        return _log_terms(x, w, mean, cov).logsumexp(-1)
+        return _components(x, w, mean, cov)[0].logsumexp(-1)
 
     def _moments(self, x: Tensor, t: float | int | Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Means (n, ij, d), covariances (n, ij, d, d) and weights (ij,) of all pairs."""
-        tb = broadcast_time(t, x)[..., None]  # (n, 1, 1), for means (n, ij, d)
+        tb = _times(t, x)
         s, a, g = self.path.sigma(tb), self.path.alpha(tb), self.path.gamma(tb)
         m, c, n, d = self._pairs(x)
         eye = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
@@ -188,8 +187,8 @@ class GaussianMixtureField:
         return share, _solve(cov, x[:, None, :] - mean), mean, cov
 
     def _mean_rate(self, x: Tensor, t: float | int | Tensor, *, with_noise: bool) -> Tensor:
-        share, pull, _, _ = self._posterior(x, t)
-        tb = broadcast_time(t, x)[..., None]
+        share, pull = self._posterior(x, t)
+        tb = _times(t, x)
         p = self.path
         s, a, ds, da = p.sigma(tb), p.alpha(tb), p.d_sigma(tb), p.d_alpha(tb)
         m, c, n, d = self._pairs(x)
@@ -199,3 +198,10 @@ class GaussianMixtureField:
             rate = rate + p.gamma_d_gamma(tb)[..., None] * eye
         rows = ds * m + da * n + (rate @ pull[..., None]).squeeze(-1)
         return (share[..., None] * rows).sum(1)
+
+
+def _times(t: float | int | Tensor, x: Tensor) -> Tensor:
+    """Times (n, 1, 1), for means (n, ij, d); (1, 1, 1) if they are one number spread over n."""
+    tb = broadcast_time(t, x)[..., None]
+    # A solver passes an expanded scalar: then the covariances need inverting only once.
+    return tb[:1] if tb.stride(0) == 0 else tb

@@ -1,7 +1,7 @@
 """What all objectives share: calling a network, residuals to a loss, conditions that follow."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from pushforward.simulators.errors import DataError
@@ -65,9 +65,7 @@ def follow_conditions(
     return pairs, {**condition, **{k: v[pairs.index1] for k, v in labels.items()}}
 
 
-def per_sample_loss(
-    residual: Tensor, kind: Literal["mse", "huber"], huber_c: float | int | None = None
-) -> Tensor:
+def per_sample_loss(residual: Tensor, kind: str, huber_c: float | int | None = None) -> Tensor:
     """(batch,) losses of residuals (batch, *shape): mean square, or pseudo-Huber √(r² + c²) - c.
 
     The pseudo-Huber norm r is over all axes of a sample, divided by √(their number), and ``c`` is

@@ -1,7 +1,7 @@
 """Stochastic sampling: the same marginals as the flow, with noise that forgets errors."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -63,8 +63,8 @@ class SDESampler:
         diffusion: float | int | Callable[[Tensor], Tensor] = 1.0,
         steps: int | None = None,
         time_grid: Float[Tensor, "..."] | list[float] | None = None,
-        scheme: Literal["euler_maruyama", "heun"] = "euler_maruyama",
-        last_step: Literal["mean", "tweedie"] = "mean",
+        scheme: str = "euler_maruyama",
+        last_step: str = "mean",
         path: AffinePath | None = None,
     ) -> None:
         if steps is not None and time_grid is not None:

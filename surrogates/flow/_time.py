@@ -1,7 +1,7 @@
 """The laws from which training times are drawn."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from pushforward.simulators.errors import DataError
@@ -10,7 +10,7 @@ from torch import Tensor
 __all__ = ["TimeLaw", "draw_times"]
 
 #: A name, or a function (n, generator, device, dtype) -> (n,) times in [0, 1].
-TimeLaw = Literal["uniform", "logit_normal", "u_shaped"] | Callable[..., Tensor]
+TimeLaw = str | Callable[..., Tensor]
 
 
 def draw_times(

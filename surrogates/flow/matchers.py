@@ -8,7 +8,7 @@ the state of torch's, so they do not shift the times. New code should use `FlowM
 """
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,9 +55,7 @@ class OTPlanSampler:
     [1.0, 0.0]
     """
 
-    def __init__(
-        self, method: Literal["exact", "sinkhorn"] = "exact", reg: float | int = 0.05
-    ) -> None:
+    def __init__(self, method: str = "exact", reg: float | int = 0.05) -> None:
         self.coupling: Coupling = (
             MinibatchOTCoupling() if method == "exact" else MinibatchOTCoupling("swaps", eps=reg)
         )
@@ -190,9 +188,7 @@ class SchrodingerBridgeConditionalFlowMatcher(ConditionalFlowMatcher):
     The entropic strength is 2 σ², as the Schrödinger bridge has it.
     """
 
-    def __init__(
-        self, sigma: float | int = 1.0, ot_method: Literal["exact", "sinkhorn"] = "exact"
-    ) -> None:
+    def __init__(self, sigma: float | int = 1.0, ot_method: str = "exact") -> None:
         if sigma <= 0:
             raise ValueError(f"sigma = {sigma}; a Schrödinger bridge needs sigma > 0.")
         super().__init__(sigma)
