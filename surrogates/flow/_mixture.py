@@ -158,18 +158,17 @@ class GaussianMixtureField:
         self, x: Float[Tensor, "n d"], t: float | int | Tensor = 1.0
     ) -> Float[Tensor, " n"]:
         """log p_t(x), by default of the target."""
-        mean, cov, w = self._moments(x, t)
-        return _components(x, w, mean, cov)[0].logsumexp(-1)
+        return _components(x, *self._moments(x, t))[0].logsumexp(-1)
 
     def _moments(self, x: Tensor, t: float | int | Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Means (n, ij, d), covariances (n, ij, d, d) and weights (ij,) of all pairs."""
+        """Weights (ij,), means (n or 1, ij, d) and covariances (n or 1, ij, d, d) of all pairs."""
         tb = _times(t, x)
         s, a, g = self.path.sigma(tb), self.path.alpha(tb), self.path.gamma(tb)
         m, c, n, d = self._pairs(x)
         eye = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
         cov = (s**2)[..., None] * c + (a**2)[..., None] * d + (g**2)[..., None] * eye
         w = (self.source.weights[:, None] * self.target.weights).flatten().to(x)
-        return s * m + a * n, cov, w
+        return w, s * m + a * n, cov
 
     def _pairs(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """m_i, C_i, n_j, D_j repeated for all pairs ij, in the dtype of x."""
@@ -179,12 +178,10 @@ class GaussianMixtureField:
         n, d = (v.to(x) for v in (q.means, q.covariances))
         return m, c, n.repeat(i, 1), d.repeat(i, 1, 1)
 
-    def _posterior(
-        self, x: Tensor, t: float | int | Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        mean, cov, w = self._moments(x, t)
-        share = _log_terms(x, w, mean, cov).softmax(-1)
-        return share, _solve(cov, x[:, None, :] - mean), mean, cov
+    def _posterior(self, x: Tensor, t: float | int | Tensor) -> tuple[Tensor, Tensor]:
+        """w_ij(x), (n, ij), and S_ij⁻¹ (x - mean_ij), (n, ij, d)."""
+        log_share, pull = _components(x, *self._moments(x, t))
+        return log_share.softmax(-1), pull
 
     def _mean_rate(self, x: Tensor, t: float | int | Tensor, *, with_noise: bool) -> Tensor:
         share, pull = self._posterior(x, t)
