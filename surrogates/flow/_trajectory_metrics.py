@@ -170,7 +170,7 @@ def first_order_defect(
 
 
 def transport_cost(
-    x0: Float[Tensor, "n ..."], x1: Float[Tensor, "n ..."], *, p: float | int = 2
+    x0: Float[Tensor, "..."], x1: Float[Tensor, "..."], *, p: float | int = 2
 ) -> Float[Tensor, ""]:
     """E|x1 - x0|^p of pairs; rectifying a coupling never raises it for p ≥ 1.
 
