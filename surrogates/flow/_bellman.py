@@ -128,10 +128,9 @@ def straightening_pairs(
         x = ODESampler(field, method=method, time_grid=inner).sample(x, **condition).x
         states.append(x)
     left, right = torch.cat(states[:-1]), torch.cat(states[1:])
-    index = torch.arange(len(left), device=x0.device)
     times = grid.to(x0)
     return (
-        Pairs(left, right, index, index),
+        Pairs(left, right),
         times[:-1].repeat_interleave(len(x0)),
         times[1:].repeat_interleave(len(x0)),
     )

@@ -1,6 +1,5 @@
 """Couplings: which source point goes with which data point. The plain ones live here."""
 
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -11,19 +10,43 @@ from torch import Tensor
 __all__ = ["Coupling", "IndependentCoupling", "PairedCoupling", "Pairs"]
 
 
-@dataclass(frozen=True)
 class Pairs:
     """Pairs (x0, x1) with the rows they came from and, for weighted couplings, their weights.
 
     ``x0 = source[index0]``, ``x1 = data[index1]``, so any number of labels follow:
-    ``labels[index1]``. ``weight`` has shape (pairs,) and mean 1, or is None (all 1).
+    ``labels[index1]``. ``weight`` has shape (pairs,) and mean 1, or is None (all 1). An index left
+    out is the identity, made only when it is asked for: plain couplings then cost nothing.
+
+    >>> Pairs(torch.zeros(3, 1), torch.ones(3, 1)).index0.tolist()
+    [0, 1, 2]
     """
 
-    x0: Tensor
-    x1: Tensor
-    index0: Tensor
-    index1: Tensor
-    weight: Tensor | None = None
+    __slots__ = ("_index0", "_index1", "weight", "x0", "x1")
+
+    def __init__(
+        self,
+        x0: Tensor,
+        x1: Tensor,
+        index0: Tensor | None = None,
+        index1: Tensor | None = None,
+        weight: Tensor | None = None,
+    ) -> None:
+        self.x0, self.x1, self.weight = x0, x1, weight
+        self._index0, self._index1 = index0, index1
+
+    @property
+    def index0(self) -> Tensor:
+        """The row of the source that each x0 is, (pairs,)."""
+        return _identity(self.x0) if self._index0 is None else self._index0
+
+    @property
+    def index1(self) -> Tensor:
+        """The row of the data that each x1 is, (pairs,)."""
+        return _identity(self.x1) if self._index1 is None else self._index1
+
+
+def _identity(x: Tensor) -> Tensor:
+    return torch.arange(len(x), device=x.device)
 
 
 @runtime_checkable
@@ -45,6 +68,8 @@ class Coupling(Protocol):
 
 def check_batches(x0: Tensor, x1: Tensor, *, name: str, equal: bool = True) -> None:
     """Raise `DataError` unless the two batches hold points of one space (and one size)."""
+    if x0.ndim and x0.shape == x1.shape:
+        return
     if x0.ndim < 1 or x0.shape[1:] != x1.shape[1:]:
         raise DataError(
             f"{name}: x0 has shape {tuple(x0.shape)}, x1 {tuple(x1.shape)}; all axes but the first "
@@ -81,8 +106,7 @@ class PairedCoupling:
     ) -> Pairs:
         """Join row i with row i."""
         check_batches(x0, x1, name=type(self).__name__)
-        index = torch.arange(x0.shape[0], device=x0.device)
-        return Pairs(x0, x1, index, index)
+        return Pairs(x0, x1)
 
 
 class IndependentCoupling(PairedCoupling):
@@ -114,4 +138,4 @@ class IndependentCoupling(PairedCoupling):
             return super().__call__(x0, x1)
         check_batches(x0, x1, name=type(self).__name__)
         order = torch.randperm(x0.shape[0], generator=generator, device=x0.device)
-        return Pairs(x0[order], x1, order, torch.arange(x1.shape[0], device=x1.device))
+        return Pairs(x0[order], x1, order)

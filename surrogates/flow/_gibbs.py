@@ -60,7 +60,6 @@ class GibbsCoupling:
     ) -> Pairs:
         """Row i with row i, and the weights; conditions are not looked at."""
         check_batches(x0, x1, name="GibbsCoupling")
-        index = torch.arange(len(x0), device=x0.device)
         with torch.no_grad():
             if self.potentials:
                 log_w = self._log_weight_with_potentials(x0, x1)
@@ -69,7 +68,7 @@ class GibbsCoupling:
                 log_w = -c / self._strength(c)
             # softmax is exp over its sum, with the maximum subtracted first: no overflow.
             weight = log_w.softmax(0) * len(x0)
-        return Pairs(x0, x1, index, index, weight)
+        return Pairs(x0, x1, weight=weight)
 
     def _strength(self, c: Tensor) -> float | Tensor:
         return self.eps * c.mean().clamp_min(1e-30) if self.relative else self.eps

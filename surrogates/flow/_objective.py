@@ -42,6 +42,8 @@ def follow_conditions(
     is passed on. A coupling that does not declare ``uses_conditions = False`` is shown the one
     named ``condition_key``, or the only one there is.
     """
+    if not condition:
+        return coupling(x0, x1, generator=generator), condition
     n = len(x1)
     labels = {
         k: v for k, v in condition.items() if isinstance(v, Tensor) and v.ndim and len(v) == n

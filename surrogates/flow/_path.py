@@ -1,8 +1,7 @@
 """What every probability path shares: x_t = α x1 + σ x0 + γ z, its derivative, its checks."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -12,8 +11,7 @@ from torch import Tensor
 __all__ = ["Path", "PathSample", "broadcast_time"]
 
 
-@dataclass(frozen=True)
-class PathSample:
+class PathSample(NamedTuple):
     """A point of a path and the conditional velocity there.
 
     ``x_t`` and ``dx_t`` have the shape of the data, ``t`` has shape (batch,); ``x0`` and ``x1``
@@ -36,6 +34,8 @@ def broadcast_time(t: float | int | Tensor, x: Tensor) -> Tensor:
     >>> broadcast_time(torch.tensor([0.1, 0.9]), torch.zeros(2, 3, 4)).shape
     torch.Size([2, 1, 1])
     """
+    if isinstance(t, Tensor) and t.ndim == 1 and len(t) == len(x) and t.is_floating_point():
+        return t.view(-1, *(1,) * (x.ndim - 1))  # the training loop's case, kept short
     if not isinstance(t, Tensor):
         t = torch.as_tensor(t, dtype=x.dtype, device=x.device)
     if not t.is_floating_point():
@@ -124,7 +124,7 @@ class Path(ABC):
             if z is None:
                 z = torch.randn(x0.shape, generator=generator, dtype=x0.dtype, device=x0.device)
             x_t, dx_t = self._add_noise(x_t, dx_t, tb, z)
-        return PathSample(x_t, dx_t, tb.flatten(), x0, x1, z)
+        return PathSample(x_t, dx_t, tb.view(-1), x0, x1, z)
 
     def _add_noise(self, x_t: Tensor, dx_t: Tensor, tb: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         return x_t + self.gamma(tb) * z, dx_t + self.d_gamma(tb) * z

@@ -43,8 +43,7 @@ def reflow(
     if sampler is None:
         sampler = ODESampler(field, method=method, steps=steps)
     x1 = sampler.sample(x0, **condition).x
-    index = torch.arange(len(x0), device=x0.device)
-    return Pairs(x0, x1, index, index)
+    return Pairs(x0, x1)
 
 
 class DistillationLoss:
