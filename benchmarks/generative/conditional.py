@@ -138,9 +138,9 @@ def render(result: dict[str, Any]) -> str:
         "",
         f"Eight Gaussians, condition left or right; {p['seeds']} seeds, {p['steps']} steps at "
         f"batch {p['batch']}, exact W2 of {p['test_points']} points to the condition's target, "
-        "mean over conditions ± standard error over seeds. `source bias`: half the distance between the "
-        "mean noises that the coupling gives to the two conditions (0: unbiased; with batches of "
-        "this size an unbiased coupling shows about 0.08 by chance).",
+        "mean over conditions ± standard error over seeds. `source bias`: half the distance "
+        "between the mean noises that the coupling gives to the two conditions (0: unbiased; with "
+        "batches of this size an unbiased coupling shows about 0.08 by chance).",
         "",
         "| coupling | source bias | W2, RK4 50 | W2, Euler 4 | W2, Euler 1 | straightness |",
         "|---|---|---|---|---|---|",

@@ -2,8 +2,9 @@
 
     python -m pushforward.benchmarks.generative.few_step --preset small --out DIR
 
-Writes ``few_step.json``, ``few_step.md`` and ``few_step.png``. Data sets: two plane pairs, and the
-handwritten digits of scikit-learn (if it is installed) in 16 principal components.
+Writes ``few_step.json``, ``.md`` and ``.png``, and ``trajectories.png``; finished seeds are kept.
+Data sets: two plane pairs, and the handwritten digits of scikit-learn (if it is installed) in 16
+principal components.
 """
 
 import argparse
@@ -112,8 +113,13 @@ class Transition(nn.Module):
 Sampler = Callable[[int], Callable[[Tensor], Tensor] | None]
 
 
-def methods(data: Data, p: Preset, seed: int) -> dict[str, tuple[Sampler, float, float]]:
-    """name -> (NFE -> sampler or None, network rows spent in training, seconds of training)."""
+def methods(
+    data: Data, p: Preset, seed: int
+) -> tuple[dict[str, tuple[Sampler, float, float]], dict[str, nn.Module]]:
+    """name -> (NFE -> sampler or None, network rows spent in training, seconds of training).
+
+    Beside it the fields whose trajectories are drawn.
+    """
     d, g = data.d, torch.Generator().manual_seed(seed)
     out: dict[str, tuple[Sampler, float, float]] = {}
 
@@ -292,7 +298,7 @@ def methods(data: Data, p: Preset, seed: int) -> dict[str, tuple[Sampler, float,
         total,
         seconds,
     )
-    return out
+    return out, {"teacher": teacher, "OT coupling": ot, "reflow": rectified}
 
 
 def w2(x: Tensor, y: Tensor) -> float:
@@ -300,10 +306,12 @@ def w2(x: Tensor, y: Tensor) -> float:
     return float(c[optimal_assignment(c), torch.arange(len(y))].mean()) ** 0.5
 
 
-def run(name: str, seed: int, p: Preset) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Rows of one data set and seed, and what the plot needs."""
+def run(
+    name: str, seed: int, p: Preset
+) -> tuple[list[dict[str, Any]], dict[str, Tensor], dict[str, nn.Module]]:
+    """Rows of one data set and seed, and what the plots need."""
     data = Data(name, seed)
-    table = methods(data, p, seed)
+    table, fields = methods(data, p, seed)
     x0, x1 = data.source(p.test_points), data.target(p.test_points)
     floor = w2(data.target(p.test_points), x1)
     rows, samples = [], {"target": x1}
@@ -321,7 +329,7 @@ def run(name: str, seed: int, p: Preset) -> tuple[list[dict[str, Any]], dict[str
             if n == 2:
                 samples[method] = x
         rows.append(row)
-    return rows, samples
+    return rows, samples, fields
 
 
 def render(result: dict[str, Any]) -> str:
@@ -382,6 +390,37 @@ def plot(samples: dict[str, Tensor], target: Path) -> None:
     plt.close(figure)
 
 
+def plot_trajectories(fields: dict[str, nn.Module], target: Path) -> None:
+    """Trajectories of three fields, and the density of the first by its exact log-likelihood."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, len(fields) + 1, figsize=(3 * len(fields) + 3, 3.2))
+    x0 = torch.randn(150, 2, generator=torch.Generator().manual_seed(0))
+    for axis, (name, field) in zip(axes[:-1], fields.items(), strict=True):
+        out = ODESampler(field, method="rk4", steps=40).sample(x0, keep_trajectory=True)
+        if out.trajectory is not None:
+            axis.plot(*out.trajectory.permute(2, 0, 1), lw=0.4, color="tab:blue", alpha=0.6)
+        axis.scatter(*out.x.T, s=4, color="tab:red")
+        axis.set_title(f"{name}: trajectories", fontsize=8)
+    line = torch.linspace(-7.5, 7.5, 80)
+    grid = torch.cartesian_prod(line, line)
+    with torch.no_grad():
+        log_p = ODESampler(next(iter(fields.values())), method="rk4", steps=25).log_prob(
+            grid, lambda x: -x.square().sum(1) / 2 - np.log(2 * np.pi)
+        )
+    axes[-1].imshow(log_p.exp().reshape(80, 80).T, origin="lower", extent=(-7.5, 7.5, -7.5, 7.5))
+    axes[-1].set_title("teacher: density", fontsize=8)
+    for axis in axes:
+        axis.set_xlim(-7.5, 7.5)
+        axis.set_ylim(-7.5, 7.5)
+        axis.set_axis_off()
+    figure.savefig(target, dpi=90, bbox_inches="tight")
+    plt.close(figure)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """The command line of table (b)."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -403,12 +442,13 @@ def main(arguments: list[str] | None = None) -> None:
         for seed in range(p.seeds):
             if (name, seed) in done:
                 continue
-            rows, samples = run(name, seed, p)
+            rows, samples, fields = run(name, seed, p)
             result["rows"] += rows
             target.write_text(json.dumps(result, indent=1) + "\n")
             target.with_suffix(".md").write_text(render(result))
             if name == "8gaussians" and seed == 0:
                 plot(samples, target.with_suffix(".png"))
+                plot_trajectories(fields, options.out / "trajectories.png")
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def squared_w2(x: Tensor, y: Tensor) -> float:
     return float(c[optimal_assignment(c), torch.arange(len(y))].mean())
 
 
-def score(field: Any, tests: list[tuple[Tensor, Tensor]], w2_squared: float) -> dict[str, float]:
+def score(field: Any, tests: list[tuple[Tensor, ...]], w2_squared: float) -> dict[str, float]:
     """W2 at 100 RK4 steps and 1, 2, 4, 8 Euler steps, signed NPE, straightness."""
     out: dict[str, list[float]] = {}
     for x0, x1 in tests:
@@ -176,7 +176,9 @@ def run_pair(pair: tuple[str, str], p: Preset) -> dict[str, Any]:
     for i, (k, m, s) in enumerate(rows):
         # Networks that came out equal to the bit (independent pairs, same stream) score equally.
         twin = next((j for j in range(i) if _equal(net, i, j)), None)
-        value = score(net.member(i), tests, np.mean(reference)) if twin is None else scores[twin]
+        value = (
+            score(net.member(i), tests, float(np.mean(reference))) if twin is None else scores[twin]
+        )
         scores.append(value)
         runs.append({"package": k, "method": m, "seed": s, **value})
     return {
@@ -272,8 +274,7 @@ def render(result: dict[str, Any]) -> str:
         "| signed NPE | straightness |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    columns = ("w2_rk4_100", "w2_euler_1", "w2_euler_2", "w2_euler_4", "w2_euler_8", "npe")
-    columns = (*columns, "straightness")
+    columns = ["w2_rk4_100", *(f"w2_euler_{n}" for n in (1, 2, 4, 8)), "npe", "straightness"]
     for pair in result["pairs"]:
         name = f"{pair['source']} → {pair['target']}"
         for method in METHODS:
