@@ -318,7 +318,12 @@ def test_adaptive_failures_say_what_to_do():
     def blow_up(x, t):
         return x**2
 
-    with pytest.raises(SamplingError, match=r"too small|non-finite"):
+    sampler = ODESampler(blow_up, method="dopri5", on_failure="return")
+    out = sampler.sample(torch.full((1, 1), 3.0).double())  # infinite at t = 1/3
+    assert out.status == "step_underflow"
+    assert "near t = 0.33333" in out.message
+    assert "fixed-step method" in out.message
+    with pytest.raises(SamplingError, match="too small"):
         ODESampler(blow_up, method="dopri5").sample(torch.full((1, 1), 3.0).double())
 
     def rough(x, t):
@@ -329,14 +334,6 @@ def test_adaptive_failures_say_what_to_do():
     )
     assert out.status == "max_steps"
     assert "Raise max_steps" in out.message
-
-    def jump(x, t):
-        return 1e6 * torch.sign(0.5 - x)
-
-    out = ODESampler(
-        jump, method="dopri5", rtol=1e-12, atol=1e-12, max_steps=300, on_failure="return"
-    ).sample(torch.zeros(1, 1).double())
-    assert out.status in ("step_underflow", "max_steps")
 
 
 @pytest.mark.parametrize(
