@@ -1,0 +1,1 @@
+"""Tables of generative transport: 2-D pairs beside torchcfm, few-step methods, conditional data."""
