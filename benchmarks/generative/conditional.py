@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from pushforward.surrogates.flow import (
     FlowMatchingLoss,
     IndependentCoupling,
@@ -26,7 +28,6 @@ from pushforward.surrogates.flow import (
     path_statistics,
 )
 from pushforward.surrogates.ot import cost_matrix
-from torch import Tensor
 
 from ._densities import draw
 from ._training import MLP, fit

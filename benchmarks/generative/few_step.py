@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+
 from pushforward.surrogates.flow import (
     BlockwiseField,
     CosinePath,
@@ -41,7 +43,6 @@ from pushforward.surrogates.flow import (
     straightening_pairs,
 )
 from pushforward.surrogates.ot import cost_matrix
-from torch import Tensor, nn
 
 from ._densities import draw
 from ._training import MLP, Counted, fit

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+
 from pushforward.surrogates.flow import (
     ConstantNoisePath,
     FlowMatchingLoss,
@@ -27,7 +29,6 @@ from pushforward.surrogates.flow import (
     optimal_assignment,
 )
 from pushforward.surrogates.ot import cost_matrix
-from torch import Tensor, nn
 
 from ._densities import PAIRS, draw
 from ._ensemble import Ensemble

@@ -4,9 +4,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
-from pushforward.simulators.errors import DataError
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
+
+from pushforward.simulators.errors import DataError
 
 __all__ = ["optimal_assignment"]
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from pushforward.simulators.errors import DataError
 from torch import Tensor, nn
+
+from pushforward.simulators.errors import DataError
 
 __all__ = ["BlockwiseField"]
 

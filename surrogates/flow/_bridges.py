@@ -3,8 +3,9 @@
 import math
 
 import torch
-from pushforward.simulators.errors import DataError
 from torch import Tensor
+
+from pushforward.simulators.errors import DataError
 
 from ._path import Path
 from ._schedules import LinearPath

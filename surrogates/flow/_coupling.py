@@ -4,8 +4,9 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
-from pushforward.simulators.errors import DataError
 from torch import Tensor
+
+from pushforward.simulators.errors import DataError
 
 __all__ = ["Coupling", "IndependentCoupling", "PairedCoupling", "Pairs"]
 

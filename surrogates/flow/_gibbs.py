@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
-from pushforward.simulators.errors import DataError
 from torch import Tensor
+
+from pushforward.simulators.errors import DataError
 
 from ..ot import cost_matrix, displacement_cost, solve
 from ._coupling import Pairs, check_batches

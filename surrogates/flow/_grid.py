@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
-from pushforward.simulators.errors import DataError
 from torch import Tensor
+
+from pushforward.simulators.errors import DataError
 
 from ._affine import AffinePath
 

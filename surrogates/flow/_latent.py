@@ -4,8 +4,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
-from pushforward.simulators.errors import DataError
 from torch import Tensor, nn
+
+from pushforward.simulators.errors import DataError
 
 from ._ode import ODESampler
 from ._solution import Solution

@@ -5,8 +5,9 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from pushforward.simulators.errors import DataError
 from torch import Tensor
+
+from pushforward.simulators.errors import DataError
 
 from ._affine import AffinePath, Prediction
 from ._coupling import Coupling, IndependentCoupling

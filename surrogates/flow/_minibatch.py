@@ -5,8 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from jaxtyping import Float
-from pushforward.simulators.errors import DataError
 from torch import Tensor
+
+from pushforward.simulators.errors import DataError
 
 from ..ot import cost_matrix, solve
 from ._assignment import optimal_assignment

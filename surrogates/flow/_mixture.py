@@ -4,8 +4,9 @@ import math
 
 import torch
 from jaxtyping import Float
-from pushforward.simulators.errors import DataError
 from torch import Tensor
+
+from pushforward.simulators.errors import DataError
 
 from ._path import Path, broadcast_time
 from ._schedules import LinearPath

@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Shaped
-from pushforward.simulators.errors import DataError
 from torch import Tensor
+
+from pushforward.simulators.errors import DataError
 
 from ._adaptive import integrate_dopri5
 from ._affine import AffinePath, Prediction

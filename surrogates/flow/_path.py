@@ -5,8 +5,9 @@ from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
-from pushforward.simulators.errors import DataError
 from torch import Tensor
+
+from pushforward.simulators.errors import DataError
 
 __all__ = ["Path", "PathSample", "broadcast_time"]
 

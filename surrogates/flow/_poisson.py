@@ -2,8 +2,9 @@
 
 import torch
 from jaxtyping import Float
-from pushforward.simulators.errors import DataError
 from torch import Tensor
+
+from pushforward.simulators.errors import DataError
 
 from ._affine import AffinePath
 from ._path import PathSample

@@ -4,8 +4,9 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from pushforward.simulators.errors import DataError
 from torch import Tensor
+
+from pushforward.simulators.errors import DataError
 
 from ._coupling import Pairs
 from ._objective import Field, call_field, per_sample_loss

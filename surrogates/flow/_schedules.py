@@ -4,8 +4,9 @@ import math
 from typing import ClassVar
 
 import torch
-from pushforward.simulators.errors import DataError
 from torch import Tensor
+
+from pushforward.simulators.errors import DataError
 
 from ._affine import AffinePath
 

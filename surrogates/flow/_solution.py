@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from pushforward.simulators.errors import DivergedError
 from torch import Tensor
+
+from pushforward.simulators.errors import DivergedError
 
 __all__ = ["SamplingError", "Solution", "check_finite"]
 

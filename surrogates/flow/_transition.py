@@ -4,8 +4,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
-from pushforward.simulators.errors import DataError
 from torch import Tensor
+
+from pushforward.simulators.errors import DataError
 
 from ._coupling import Coupling, IndependentCoupling
 from ._objective import follow_conditions, weighted_mean

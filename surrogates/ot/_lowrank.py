@@ -4,8 +4,9 @@ import warnings
 
 import torch
 from jaxtyping import Num
-from pushforward.simulators.errors import ConvergenceWarning, DataError
 from torch import Tensor
+
+from pushforward.simulators.errors import ConvergenceWarning, DataError
 
 from ._checks import check_points, check_same_mass, check_stopping, weights
 from ._costs import Cost, cost_matrix

@@ -4,6 +4,8 @@ import itertools
 
 import pytest
 import torch
+from scipy.optimize import linear_sum_assignment
+
 from pushforward.simulators.errors import DataError
 from pushforward.surrogates.flow import (
     Coupling,
@@ -14,7 +16,6 @@ from pushforward.surrogates.flow import (
     PairedCoupling,
     optimal_assignment,
 )
-from scipy.optimize import linear_sum_assignment
 
 
 def clouds(n, d=2, seed=0, m=None):

@@ -4,6 +4,8 @@ import itertools
 
 import pytest
 import torch
+from torch import nn
+
 from pushforward.simulators.errors import DataError
 from pushforward.surrogates.flow import (
     DistillationLoss,
@@ -28,7 +30,6 @@ from pushforward.surrogates.flow import (
     straightening_pairs,
     transport_cost,
 )
-from torch import nn
 
 
 def mixture(path=None):

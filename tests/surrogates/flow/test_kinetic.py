@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from pushforward.simulators.errors import DataError
 from pushforward.surrogates.flow import (
     CosinePath,

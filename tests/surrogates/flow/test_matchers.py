@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from pushforward.surrogates.flow import matchers
 
 BUILD = {

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from pushforward.simulators.errors import DataError
 from pushforward.surrogates.flow import (
     BrownianBridgePath,

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from torch import nn
+
 from pushforward.simulators.errors import DataError
 from pushforward.surrogates.flow import (
     AffinePath,
@@ -26,7 +28,6 @@ from pushforward.surrogates.flow import (
     VPPath,
     draw_times,
 )
-from torch import nn
 
 
 def seeded(seed=0):

@@ -4,6 +4,8 @@ import math
 
 import pytest
 import torch
+from torch import nn
+
 from pushforward.simulators.errors import DataError, DivergedError
 from pushforward.surrogates.flow import (
     BlockwiseField,
@@ -17,7 +19,6 @@ from pushforward.surrogates.flow import (
     edm_time_grid,
     time_grid,
 )
-from torch import nn
 
 
 def mixture(d=1, path=None, var=0.25):

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from pushforward.simulators.errors import DataError
 from pushforward.surrogates.flow import (
     BrownianBridgePath,

@@ -3,6 +3,7 @@
 import ot as pot
 import pytest
 import torch
+
 from pushforward.simulators.errors import ConvergenceWarning, DataError
 from pushforward.surrogates.ot import cost_matrix, solve_low_rank, solve_sample
 
