@@ -167,7 +167,9 @@ def _sweeps(state: Scaling, found: Potentials, goal: float, max_iter: int, symme
             break
         if momentum.observe(state.error, goal) > limit and k > _SETTLE:
             break
-        state.move(state.w * momentum.change(state.sweep_step(symmetric)).exp())
+        # Bounded, so that the scalings of a few sweeps stay within the range of the dtype.
+        change = momentum.change(state.sweep_step(symmetric)).clamp(-state.far, state.far)
+        state.move(state.w * change.exp())
         found.errors.append(state.error)
         found.n_iter += 1
         if k % 4 == 3:
