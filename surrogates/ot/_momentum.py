@@ -17,8 +17,8 @@ class Momentum:
     Near its fixed point a Sinkhorn sweep multiplies the error by a matrix with eigenvalues in
     [0, r], r < 1. With 1 - r = γ known, s = 4/(1+√γ)² and m = ((1-√γ)/(1+√γ))² bring the rate from
     r down to √m (Polyak 1964). γ follows from the observed rate ρ of the error under the current s
-    and m: sγ = 1 + m - ρ - m/ρ. A growing error switches the momentum off until the next renewal; one
-    that grows at once does so at once, for a plateau far from the fixed point looks like a rate
+    and m: sγ = 1 + m - ρ - m/ρ. A growing error switches the momentum off until the next renewal,
+    and an error that jumps does so at once: a plateau far from the fixed point looks like a rate
     near 1, and the strides taken upon it can leave the range of float32.
     """
 
