@@ -29,7 +29,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "fractions": (0.05, 0.01, 0.002),
         "dimensions": (50, 2),
         "batch": (256, 64),
-        "limit": 12.0,
+        "limit": 30.0,
     },
 }
 

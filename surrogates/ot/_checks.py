@@ -169,6 +169,20 @@ def check_eps(eps: float | int | Tensor, like: Tensor) -> Tensor:
     return value.expand(like.shape[:-2])
 
 
+def check_init(init: tuple[Tensor, Tensor] | None, C: Tensor) -> None:
+    """Refuse potentials to start from that do not belong to the cost."""
+    if init is None:
+        return
+    for h, n, name in ((init[0], C.shape[-2], "f"), (init[1], C.shape[-1], "g")):
+        fits = h.ndim >= 1 and h.shape[-1] == n and h.dtype == C.dtype
+        if not fits or not torch.isfinite(h).all():
+            raise DataError(
+                f"init holds {name} of shape {tuple(h.shape)} and dtype {h.dtype}, or non-finite "
+                f"values; expected finite potentials (*batch, {n}) of dtype {C.dtype}. Pass the "
+                "`potentials` of a converged result of the same sizes."
+            )
+
+
 def check_mass(mass: float | Tensor, a: Tensor, b: Tensor) -> Tensor:
     """Mass to transport, (*batch,), between 0 and what both sides hold."""
     value = torch.as_tensor(mass, dtype=a.dtype, device=a.device).detach().expand(a.shape[:-1])

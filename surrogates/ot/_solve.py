@@ -14,6 +14,7 @@ from ._checks import (
     check_choice,
     check_cost,
     check_eps,
+    check_init,
     check_mass,
     check_reachable,
     check_same_mass,
@@ -119,6 +120,7 @@ def solve(
     check_stopping(tol, max_iter)
     a = weights(a, C.shape[-2], C, "a")
     b = weights(b, C.shape[-1], C, "b")
+    check_init(init, C)
     check_choice(formulation, ("semi-dual", "dual"), "formulation")
     named = [k for k, v in (("tau", tau), ("mass", mass), ("sparsity", sparsity)) if v is not None]
     if len(named) > 1:

@@ -107,8 +107,10 @@ def solve_streamed(
 
     def apply_plan(h: Tensor) -> Tensor:
         with torch.no_grad():
-            parts = [stream.plan_block(rows, f, g, width) @ h for rows in stream.blocks()]
-            return torch.cat(parts)
+            moved = torch.empty(n, h.shape[-1], dtype=h.dtype, device=h.device)
+            for rows in stream.blocks():
+                moved[rows] = stream.plan_block(rows, f, g, width) @ h
+            return moved
 
     def plan() -> Tensor:
         with torch.no_grad():
@@ -175,12 +177,11 @@ def _iterate(
         while n_iter < max_iter:
             n_iter += 1
             columns = torch.zeros_like(b)
-            parts = []
             for rows in stream.blocks():
-                part, P = stream.row_block(rows, g, width)
-                parts.append(part)
+                # Into memory that is there already: small tensors kept between large ones that
+                # come and go would tear the heap into pieces too small to be used again.
+                f[rows], P = stream.row_block(rows, g, width)
                 columns += a[rows] @ P
-            f = torch.cat(parts)
             error = (columns - b).abs().sum() / a.sum()
             if error <= goal or not torch.isfinite(error) or n_iter == max_iter:
                 break

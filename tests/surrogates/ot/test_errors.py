@@ -36,6 +36,8 @@ X, Y = torch.zeros(3, 2), torch.ones(4, 2)
         ({"eps": math.nan}, "eps = nan"),
         ({"eps": torch.ones(2)}, r"eps has shape \(2,\)"),
         ({"eps": 1.0, "tol": 0.0}, "tol = 0.0"),
+        ({"eps": 1.0, "init": (torch.zeros(4), torch.zeros(4))}, r"init holds f of shape \(4,\)"),
+        ({"eps": 1.0, "init": (torch.zeros(3), torch.zeros(4) / 0)}, "init holds g .* non-finite"),
         ({"eps": 1.0, "max_iter": 0}, "max_iter = 0"),
     ],
 )
