@@ -338,10 +338,10 @@ def render(result: dict[str, Any]) -> str:
     lines = [
         "# Few steps",
         "",
-        f"Up to {p['seeds']} seeds, teachers {p['steps']} steps of Adam at batch {p['batch']}, tuning "
-        f"{p['tune']}, MLP {p['depth']}x{p['width']}. Exact W2 of {p['test_points']} points to the "
-        "target, mean ± standard error over seeds; NFE counts calls of the full network (for "
-        "transition matching: of the backbone). `rows`: network rows evaluated in training, "
+        f"Up to {p['seeds']} seeds, teachers {p['steps']} steps of Adam at batch {p['batch']}, "
+        f"tuning {p['tune']}, MLP {p['depth']}x{p['width']}. Exact W2 of {p['test_points']} points "
+        "to the target, mean ± standard error over seeds; NFE counts calls of the full network "
+        "(for transition matching: of the backbone). `rows`: network rows evaluated in training, "
         "teacher included, in millions. `ms`: sampling all test points at 8 NFE.",
     ]
     for name in dict.fromkeys(r["data"] for r in result["rows"]):
