@@ -339,10 +339,10 @@ def render(result: dict[str, Any]) -> str:
     lines = [
         "# Few steps",
         "",
-        f"{p['seeds']} seeds, teachers {p['steps']} steps of Adam at batch {p['batch']}, tuning "
-        f"{p['tune']}, MLP {p['depth']}x{p['width']}. Exact W2 of {p['test_points']} points to the "
-        "target, mean ± standard error over seeds; NFE counts calls of the full network (for "
-        "transition matching: of the backbone). `rows`: network rows evaluated in training, "
+        f"Up to {p['seeds']} seeds, teachers {p['steps']} steps of Adam at batch {p['batch']}, "
+        f"tuning {p['tune']}, MLP {p['depth']}x{p['width']}. Exact W2 of {p['test_points']} points "
+        "to the target, mean ± standard error over seeds; NFE counts calls of the full network "
+        "(for transition matching: of the backbone). `rows`: network rows evaluated in training, "
         "teacher included, in millions. `ms`: sampling all test points at 8 NFE.",
     ]
     for name in dict.fromkeys(r["data"] for r in result["rows"]):
@@ -356,9 +356,10 @@ def render(result: dict[str, Any]) -> str:
             cells = []
             for n in NFE:
                 v = np.array([r[f"w2_{n}"] for r in mine if f"w2_{n}" in r])
-                cells.append(
-                    f"{v.mean():.3f} ± {v.std(ddof=1) / len(v) ** 0.5:.3f}" if len(v) > 1 else "-"
-                )
+                if len(v) > 1:
+                    cells.append(f"{v.mean():.3f} ± {v.std(ddof=1) / len(v) ** 0.5:.3f}")
+                else:
+                    cells.append(f"{v[0]:.3f} (one seed)" if len(v) else "-")
             spent = np.mean([r["training_rows"] for r in mine]) / 1e6
             seconds = np.mean([r["training_seconds"] for r in mine])
             quick = [1e3 * r["seconds_8"] for r in mine if "seconds_8" in r]
