@@ -94,9 +94,9 @@ def plot_scatter(samples: Sequence[tuple[str, dict[str, Any]]]) -> "Figure":
     figure = _figure(2.9 * columns, 2.9 * rows + 0.4)
     axes = figure.subplots(rows, columns, squeeze=False)
     styles = {
-        "control": (CONTROL, "o", 0.5),
-        "treated": (TREATED, "^", 0.7),
-        "predicted": (PREDICTED, "x", 0.8),
+        "control": (CONTROL, "o", 0.45),
+        "treated": (TREATED, "^", 0.6),
+        "predicted": (PREDICTED, "x", 0.7),
     }
     for axis, (title, sample) in zip(axes.flat, samples, strict=False):
         for name, (colour, marker, alpha) in styles.items():
@@ -104,7 +104,7 @@ def plot_scatter(samples: Sequence[tuple[str, dict[str, Any]]]) -> "Figure":
             axis.scatter(
                 [p[0] for p in points],
                 [p[1] for p in points],
-                s=9,
+                s=14,
                 c=colour,
                 marker=marker,
                 alpha=alpha,
@@ -118,7 +118,15 @@ def plot_scatter(samples: Sequence[tuple[str, dict[str, Any]]]) -> "Figure":
     for axis in list(axes.flat)[len(samples) :]:
         axis.set_visible(False)
     handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=3,
+        frameon=False,
+        fontsize=9,
+        markerscale=1.5,
+    )
     return figure
 
 

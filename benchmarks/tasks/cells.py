@@ -273,7 +273,7 @@ def evaluate(
         encoded = predicted.encoded(population, split.treatment, question.features)
         questions.append((question, torch.from_numpy(encoded)))
     fingerprint = data.fingerprint()
-    written = []
+    results = []
     for question, cloud in questions:
         for seed in config.seeds:
             rows = {**_references(question, seed), model: cloud}
@@ -291,8 +291,15 @@ def evaluate(
                 fingerprint=fingerprint,
                 sample=_sample(question, cloud) if seed == config.seed else {},
             )
-            written.append(result.write(folder.results))
-    return written
+            results.append(result)
+    for result in results:
+        path = folder.results / result.file_name
+        if path.exists() and Result.read(path).metrics != result.metrics:
+            raise DataError(
+                f"{path} holds other scores under the name {model!r}. Choose another --name or "
+                "--out, or remove that file."
+            )
+    return [result.write(folder.results) for result in results]
 
 
 def _references(question: Question, seed: int) -> dict[str, Tensor]:

@@ -145,7 +145,12 @@ def _paper() -> CellsConfig:
         select_every=0,
         features=FeatureOptions(n_genes=1000, n_components=50),
         objective=MongeOptions(
-            cost="euclidean", fit_eps=1.0, gap_eps=0.01, eps_unit="absolute", batch_size=512
+            cost="euclidean",
+            fit_eps=1.0,
+            gap_eps=0.01,
+            eps_unit="absolute",
+            batch_size=512,
+            populations_per_step=1,
         ),
         optimisation=Optimisation(
             steps=1000, learning_rate=1e-4, weight_decay=1e-5, schedule="cosine"

@@ -171,6 +171,16 @@ def test_own_predictions_score_the_same_from_their_file(finished, tmp_path):
     for name, metric in ours.metrics.items():
         assert theirs.metrics[name].value == pytest.approx(metric.value, rel=1e-3, abs=1e-4), name
     assert theirs.reference["floor"] == ours.reference["floor"]
+    again_path = cells.evaluate(
+        TINY, folder.predictions / "monge_map-P02-0.h5ad", again, model="theirs"
+    )
+    assert again_path == [path]  # the same scores again are no conflict, other ones are
+    worse = anndata.read_h5ad(folder.predictions / "monge_map-P02-0.h5ad")
+    worse.X = worse.X + 1.0
+    worse.write_h5ad(tmp_path / "worse.h5ad")
+    with pytest.raises(DataError, match="holds other scores under the name 'theirs'"):
+        cells.evaluate(TINY, tmp_path / "worse.h5ad", again, model="theirs")
+    assert Result.read(path).metrics == theirs.metrics
     board = make_boards([*read_results([folder.path]), theirs])
     assert len(board) == 1
     assert "theirs" in board[0].models
