@@ -41,7 +41,7 @@ class BlindCoupling(MinibatchOTCoupling):
     uses_conditions = False
 
 
-COUPLINGS = {
+COUPLINGS: dict[str, Any] = {
     "independent": IndependentCoupling(),
     "OT, condition ignored": BlindCoupling(),
     "OT within conditions": MinibatchOTCoupling(),

@@ -104,7 +104,7 @@ class Transition(nn.Module):
         self.backbone = MLP(d + 1, p.width, width=p.width, depth=p.depth - 1, seed=seed)
         self.inner = MLP(d + 1 + p.width, d, width=p.width, depth=2, seed=seed + 1)
 
-    def features(self, x: Tensor, t: Tensor) -> Tensor:
+    def features(self, x: Tensor, t: Tensor, **condition: Any) -> Tensor:
         return self.backbone(x, t)
 
     def head(self, y: Tensor, s: Tensor, h: Tensor) -> Tensor:

@@ -133,7 +133,7 @@ def score(field: Any, tests: list[tuple[Tensor, ...]], w2_squared: float) -> dic
     out: dict[str, list[float]] = {}
     for x0, x1 in tests:
         path = ODESampler(field, method="rk4", steps=100).sample(x0, keep_trajectory=True)
-        states = path.trajectory
+        states: Any = path.trajectory
         speed = torch.stack(
             [field(x, t.expand(len(x))) for x, t in zip(states, path.ts, strict=True)]
         )
