@@ -53,14 +53,14 @@ def marginal_error(P: torch.Tensor) -> float:
 
 def timed(call: Callable[[], torch.Tensor], repeats: int = 3) -> tuple[float, float]:
     """Median seconds and the measured error of the plan."""
-    seconds, plan = [], None
-    for _ in range(repeats):
+    seconds: list[float] = []
+    plan = torch.empty(0)
+    for _ in range(max(repeats, 1)):
         start = time.perf_counter()
         plan = call()
         seconds.append(time.perf_counter() - start)
         if seconds[0] > 2.0:
             break
-    assert plan is not None
     return sorted(seconds)[len(seconds) // 2], marginal_error(plan)
 
 
