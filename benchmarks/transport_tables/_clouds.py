@@ -5,7 +5,10 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["checkerboard", "eight_gaussians", "mixture", "moons", "normal"]
+from pushforward.datasets.cells import CellFeatures, open_cells
+from pushforward.simulators.cells import PerturbedPopulations
+
+__all__ = ["cell_populations", "checkerboard", "eight_gaussians", "mixture", "moons", "normal"]
 
 
 def normal(d: int):
@@ -49,3 +52,24 @@ def mixture(d: int, shift: float):
         return means[which] + shift * scale + 0.3 * scale * torch.randn(n, d, generator=generator)
 
     return sample
+
+
+def cell_populations(d: int):
+    """Control and treated cells of simulated patients in d principal components.
+
+    Returns a sampler for each; cells are drawn with replacement from 6,000 of a kind, and scaled
+    so that a coordinate of the control cells has mean square 1 on average.
+    """
+    simulation = PerturbedPopulations(n_populations=4, n_cells=1500, n_genes=200)
+    data = open_cells(simulation.simulate(seed=0))
+    features = CellFeatures.fit(data, data.rows(), n_components=d)
+    clouds = [
+        torch.from_numpy(features.transform(data, data.rows(condition=condition)))
+        for condition in (data.control, "treated")
+    ]
+    scale = clouds[0].square().mean().sqrt()
+
+    def sampler(cloud: Tensor):
+        return lambda n, generator: cloud[torch.randint(len(cloud), (n,), generator=generator)]
+
+    return sampler(clouds[0] / scale), sampler(clouds[1] / scale)

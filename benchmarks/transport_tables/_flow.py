@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pushforward.surrogates.ot import sliced_wasserstein, wasserstein
 
-__all__ = ["Trained", "euler", "judge", "train"]
+__all__ = ["Trained", "euler", "floor", "judge", "train"]
 
 # A coupling turns source and data batches into pairs and weights.
 Coupling = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor, Tensor | None]]
@@ -102,6 +102,13 @@ def judge(model: Field, source: Sampler, data: Sampler, n: int, seed: int = 7) -
     least = wasserstein(x0, x1).square().item()
     values["path_energy_excess"] = abs(energy - least) / least
     return values
+
+
+def floor(data: Sampler, n: int, seed: int) -> dict[str, float]:
+    """What a perfect model would score: W2 between two samples of the data."""
+    generator = torch.Generator().manual_seed(100 + seed)
+    value = wasserstein(data(n, generator), data(n, generator)).item()
+    return {f"W2_at_{nfe}": value for nfe in (1, 5, 50)}
 
 
 def sliced_error(source: Sampler, data: Sampler, n: int, seed: int = 7) -> Callable[[Field], float]:

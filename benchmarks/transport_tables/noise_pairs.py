@@ -9,8 +9,8 @@ from torch import Tensor
 
 from pushforward.surrogates.ot import couple, gibbs_weights, nearest_noise
 
-from ._clouds import eight_gaussians, mixture, normal
-from ._flow import judge, sliced_error, train
+from ._clouds import cell_populations, eight_gaussians, mixture, normal
+from ._flow import floor, judge, sliced_error, train
 from ._report import Claim, Study
 
 __all__ = ["run"]
@@ -82,15 +82,21 @@ def run(preset: str) -> Study:
             "sampling starts there.",
             "Assignment with |x-z| and with |x-z|² differ little; the squared cost is used.",
             "entropy: of p(x1 | x_t) at t = 0.1 within a batch, nats.",
+            "(floor): W2 between two samples of the data.",
         ],
         settings={k: v for k, v in settings.items() if k != "batches"},
     )
-    tasks = {"8 Gaussians, d = 2": (2, eight_gaussians), "mixture, d = 50": (50, mixture(50, 0.5))}
+    tasks = {
+        "8 Gaussians, d = 2": (2, eight_gaussians),
+        "mixture, d = 50": (50, mixture(50, 0.5)),
+        "treated cells (simulated), 50 components": (50, cell_populations(50)[1]),
+    }
     rows = dict(list(COUPLINGS.items())[: settings["rows"]])
     for name, (d, data) in tasks.items():
         source = normal(d)
         for seed in range(settings["seeds"]):
             goal = 0.0
+            study.add(name, "(floor)", **floor(data, settings["judged"], seed))
             for row, (pair, scale) in rows.items():
                 _one(study, name, row, pair, scale, d, source, data, seed, settings, goal)
                 print(name, seed, row, file=sys.stderr)
