@@ -62,11 +62,21 @@ _ENTRIES = {
     "zhao2021": """@article{zhao2021,
   title = {Deconvolution of cell type-specific drug responses in human tumor tissue with
            single-cell {RNA-seq}},
-  author = {Zhao, Wenting and Dovas, Athanassios and Spinazzi, Eleonora Francesca and others},
+  author = {Zhao, W. and others},
   journal = {Genome Medicine},
   volume = {13},
   pages = {82},
-  year = {2021}
+  year = {2021},
+  doi = {10.1186/s13073-021-00894-y}
+}""",
+    "ahlmann2025": """@article{ahlmann2025,
+  title = {Analysis of multi-condition single-cell data with latent embedding multivariate
+           regression},
+  author = {Ahlmann-Eltze, Constantin and Huber, Wolfgang},
+  journal = {Nature Genetics},
+  volume = {57},
+  year = {2025},
+  doi = {10.1038/s41588-024-01996-0}
 }""",
 }
 
@@ -78,7 +88,7 @@ CITATIONS: dict[str, tuple[str, ...]] = {
     "wasserstein": ("flamary2021",),
     "mmd": ("gretton2012",),
     "energy_distance": ("szekely2013",),
-    "glioblastoma": ("zhao2021",),
+    "glioblastoma": ("zhao2021", "ahlmann2025"),
 }
 """What was used -> keys of what to cite."""
 

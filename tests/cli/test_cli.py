@@ -249,6 +249,10 @@ def test_doctor_and_cite(capsys):
     assert json.loads(capsys.readouterr().out)["versions"]["torch"]
     assert main(["cite", "monge_map"]) == 0
     assert "@inproceedings{uscidda2023" in capsys.readouterr().out
+    assert main(["cite", "glioblastoma"]) == 0
+    both = capsys.readouterr().out
+    assert "{zhao2021" in both
+    assert "{ahlmann2025" in both
 
 
 def test_logs_go_to_stderr_without_carriage_returns(tiny):
