@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pushforward.simulators.errors import DataError, DivergedError
+from pushforward.surrogates.cells.offsets import PopulationOffsets
 from pushforward.surrogates.cells.references import Populations
 from pushforward.surrogates.ot import cost_matrix, monge_gap, sinkhorn_divergence
 
@@ -108,8 +109,7 @@ class MongeObjective:
         self.cost_scale = self._mean_cost([(t, t) for _, t in populations.values()])
         between = self._mean_cost(list(populations.values()))
         relative = options.eps_unit == "mean_cost"
-        means = torch.stack([control.mean(0) for control, _ in populations.values()])
-        self._deviations = (means - means.mean(0)) / max(len(means) - 1, 1) ** 0.5
+        self._offsets = PopulationOffsets(populations, options.offset_spread)
         self.fit_eps = options.fit_eps * (self.cost_scale if relative else 1.0)
         gap = options.gap_eps
         self.gap_eps = None if gap is None else gap * (between if relative else 1.0)
@@ -148,13 +148,8 @@ class MongeObjective:
             cloud[torch.randint(len(cloud), size, generator=generator).to(cloud.device)]
             for cloud in self.populations[name]
         )
-        if self.options.offset_spread > 0:
-            # An unseen population lies off the others. Moving both clouds alike changes nothing
-            # of the effect, and teaches the map not to pull strangers back to known ground.
-            weights = torch.randn(len(self._deviations), generator=generator).to(control)
-            offset = self.options.offset_spread * weights @ self._deviations
-            control, treated = control + offset, treated + offset
-        return control, treated
+        offset = self._offsets.draw(generator)
+        return control + offset, treated + offset
 
     def _mean_cost(self, pairs: list[tuple[Tensor, Tensor]]) -> float:
         means = []
