@@ -45,7 +45,7 @@ def test_any_logits_give_weights_of_the_order(order, free):
 
 
 def test_second_moments_are_those_of_cell_means():
-    """On five points, order 3 gives the known finite-volume value: ∫ x² over a cell is x² + 1/12."""
+    """On five points, order 3 gives the known finite-volume value: the mean of x² is x² + 1/12."""
     matrix, target = stencil_moments(np.array([[-1.0], [0.0], [1.0]]), 3)
     np.testing.assert_allclose(matrix[2], [13 / 12, 1 / 12, 13 / 12])
     np.testing.assert_allclose(target, [1, 0, 1 / 12])
@@ -94,7 +94,7 @@ def test_momentum_is_kept_whatever_the_weights():
 
 
 def test_plain_scheme_is_the_limit_of_the_solvers_for_small_steps():
-    """Lax-Wendroff's face value tends to the mean of two cells as dt → 0; both are limited alike."""
+    """Lax-Wendroff's face value tends to the mean of two cells as dt → 0."""
     velocity = randn(2, 2, 6, 6)
     ours = advection(velocity, None, 0.1)
     theirs = advect_velocity(velocity, (0.1, 0.1), 1e-12, "van_leer")
