@@ -39,7 +39,8 @@ def vorticity_correlation(
     --------
     >>> import torch
     >>> w = torch.tensor([[1.0, -1.0], [2.0, -2.0]])
-    >>> vorticity_correlation(torch.stack([3 * w, -w]), w.expand(2, 2, 2)).tolist()
+    >>> found = vorticity_correlation(torch.stack([3 * w, -w]), w.expand(2, 2, 2))
+    >>> [round(c, 9) for c in found.tolist()]
     [1.0, -1.0]
     """
     if predicted.shape != truth.shape:

@@ -1,4 +1,4 @@
-"""The flows of the turbulence task: simulated once on the reference grid, kept on the coarse one."""
+"""The flows of the turbulence task: simulated on the reference grid, kept on the coarse one."""
 
 import logging
 import math
@@ -26,8 +26,6 @@ from pushforward.surrogates.training import Progress
 __all__ = ["Reference", "finite_volume_solver", "fourier_resample", "reference", "spectral_solver"]
 
 log = logging.getLogger(__name__)
-
-Field = Float[Tensor, "*batch x y"]
 
 
 @dataclass(frozen=True)
@@ -114,8 +112,12 @@ def spectral_solver(config: TurbulenceConfig, flows: FlowSet, cells: int) -> Spe
 
 
 def fourier_resample(
-    field: Field, *, offset: tuple[float, float], to_cells: int, to_offset: tuple[float, float]
-) -> Field:
+    field: Float[Tensor, "*batch n n"],
+    *,
+    offset: tuple[float, float],
+    to_cells: int,
+    to_offset: tuple[float, float],
+) -> Float[Tensor, "*batch m m"]:
     """Values of a field's Fourier interpolant at the points of another grid of the same square.
 
     Modes that either grid cannot tell from others (half its size and beyond) are left out.
@@ -130,7 +132,7 @@ def fourier_resample(
     >>> import math, torch
     >>> x = 2 * math.pi * torch.arange(8, dtype=torch.float64) / 8
     >>> wave = torch.cos(x)[:, None].expand(8, 8)
-    >>> moved = fourier_resample(wave, offset=(0, 0), to_cells=4, to_offset=(0.5, 0.5))
+    >>> moved = fourier_resample(wave, offset=(0.0, 0.0), to_cells=4, to_offset=(0.5, 0.5))
     >>> [round(v, 6) for v in moved[:, 0].tolist()]
     [0.707107, -0.707107, -0.707107, 0.707107]
     """

@@ -66,9 +66,9 @@ def fit_rollouts(
     >>> import torch
     >>> from pushforward.surrogates.training import Optimisation
     >>> from pushforward.surrogates.turbulence import CoarseFlow, LearnedInterpolation, Stage
-    >>> flow = CoarseFlow((8, 8), dt=0.01)
+    >>> flow = CoarseFlow((16, 16), dt=0.01)
     >>> model = LearnedInterpolation(flow, hidden=4, layers=1)
-    >>> data = torch.randn(2, 6, 2, 8, 8, generator=torch.Generator().manual_seed(0))
+    >>> data = torch.randn(2, 6, 2, 16, 16, generator=torch.Generator().manual_seed(0))
     >>> reports = fit_rollouts(model, data, stages=[Stage(2, 1), Stage(1, 3)],
     ...                        optimisation=Optimisation())
     >>> [len(report.losses) for report in reports]

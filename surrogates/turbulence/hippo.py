@@ -44,7 +44,7 @@ def hippo_matrices(
     Examples
     --------
     >>> hippo_matrices("lagt", 2)[0].tolist()
-    [[-0.5, 0.0], [-1.0, -0.5]]
+    [[-0.5, -0.0], [-1.0, -0.5]]
     """
     name = measure.lower()
     if name not in MEASURES:

@@ -37,9 +37,9 @@ class LearnedCorrection(CoarseSurrogate):
     --------
     >>> import torch
     >>> from pushforward.surrogates.turbulence import CoarseFlow, LearnedCorrection
-    >>> model = LearnedCorrection(CoarseFlow((8, 8), dt=0.01), hidden=4, layers=1)
-    >>> model(torch.zeros(2, 8, 8)).shape
-    torch.Size([2, 8, 8])
+    >>> model = LearnedCorrection(CoarseFlow((16, 16), dt=0.01), hidden=4, layers=1)
+    >>> model(torch.zeros(2, 16, 16)).shape
+    torch.Size([2, 16, 16])
     """
 
     scale: Tensor

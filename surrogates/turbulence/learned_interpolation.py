@@ -30,9 +30,9 @@ class LearnedInterpolation(TemporalStencil):
     --------
     >>> import torch
     >>> from pushforward.surrogates.turbulence import CoarseFlow, LearnedInterpolation
-    >>> model = LearnedInterpolation(CoarseFlow((8, 8), dt=0.01), hidden=4, layers=1)
-    >>> model(torch.zeros(2, 8, 8)).shape
-    torch.Size([2, 8, 8])
+    >>> model = LearnedInterpolation(CoarseFlow((16, 16), dt=0.01), hidden=4, layers=1)
+    >>> model(torch.zeros(2, 16, 16)).shape
+    torch.Size([2, 16, 16])
     """
 
     def __init__(

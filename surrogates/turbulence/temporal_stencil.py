@@ -60,10 +60,10 @@ class TemporalStencil(CoarseSurrogate):
     --------
     >>> import torch
     >>> from pushforward.surrogates.turbulence import CoarseFlow, TemporalStencil
-    >>> model = TemporalStencil(CoarseFlow((8, 8), dt=0.01), frames=4, hidden=4, layers=1)
-    >>> history = torch.zeros(3, 4, 2, 8, 8)
+    >>> model = TemporalStencil(CoarseFlow((16, 16), dt=0.01), frames=4, hidden=4, layers=1)
+    >>> history = torch.zeros(3, 4, 2, 16, 16)
     >>> model(history).shape, model.rollout(history, 10).shape
-    (torch.Size([3, 4, 2, 8, 8]), torch.Size([3, 10, 2, 8, 8]))
+    (torch.Size([3, 4, 2, 16, 16]), torch.Size([3, 10, 2, 16, 16]))
     """
 
     scale: Tensor
