@@ -1,5 +1,6 @@
 """Table (b) as Markdown, and its pictures."""
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def plot_samples(samples: dict[str, Tensor], target: Path) -> None:
         axis.set_axis_off()
     for axis, (name, x) in zip(axes.flat, samples.items(), strict=False):
         axis.scatter(*x[:1000].T, s=2, alpha=0.4)
-        axis.set_title(name, fontsize=7)
+        axis.set_title(textwrap.fill(name, 28), fontsize=7)
         axis.set_xlim(-8, 8)
         axis.set_ylim(-8, 8)
     figure.suptitle("8 Gaussians at 2 evaluations", fontsize=9)
