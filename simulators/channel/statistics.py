@@ -121,8 +121,9 @@ class ChannelStatistics:
             blocks = blocks[:-1]
         flow, nu = self.flow, self.flow.viscosity
         u_tau = float(np.sqrt(np.mean([b.friction / b.count for b in blocks])))
-        per_block = [self._block_profiles(b, u_tau) for b in blocks]
-        n = len(per_block)
+        n = len(blocks)
+        mean_flow = torch.stack([b.mean / b.count for b in blocks]).mean(0)
+        per_block = [self._block_profiles(b, mean_flow, u_tau) for b in blocks]
         out: dict[str, Any] = {}
         for name in per_block[0]:
             values = np.stack([p[name] for p in per_block])
@@ -165,7 +166,9 @@ class ChannelStatistics:
             },
         )
 
-    def _block_profiles(self, block: _Sums, u_tau: float) -> dict[str, np.ndarray]:
+    def _block_profiles(
+        self, block: _Sums, mean_flow: Tensor, u_tau: float
+    ) -> dict[str, np.ndarray]:
         flow, nu = self.flow, self.flow.viscosity
         half = (flow.shape[1] + 1) // 2
         mean = block.mean / block.count
@@ -175,11 +178,9 @@ class ChannelStatistics:
         def fold(profile: Tensor, sign: float = 1.0) -> np.ndarray:
             return ((profile + sign * profile.flip(-1)) / 2)[..., :half].cpu().numpy()
 
-        variance = {
-            "u": stress[0] - mean[0] ** 2,
-            "v": stress[1],
-            "w": stress[2] - mean[1] ** 2,
-        }
+        # Fluctuations are about the mean of all blocks: <(u - U)²> = <u²> - 2 U <u> + U².
+        square = mean_flow * (2 * mean - mean_flow)
+        variance = {"u": stress[0] - square[0], "v": stress[1], "w": stress[2] - square[1]}
         out = {"u_plus": fold(mean[0]) / u_tau}
         out |= {f"{k}_rms": fold(q) / u_tau**2 for k, q in variance.items()}
         out["uv_plus"] = -fold(stress[3], -1.0) / u_tau**2
@@ -189,6 +190,6 @@ class ChannelStatistics:
             for label, spectrum in (("x", block.along_x[i]), ("z", block.along_z[i])):
                 folded = (spectrum / block.count).clone()
                 if name != "vv":
-                    folded[:, 0] -= mean[0 if name == "uu" else 1] ** 2
+                    folded[:, 0] -= square[0 if name == "uu" else 1]
                 out[f"E_{name}_{label}"] = fold(folded.T).T / u_tau**2
         return out

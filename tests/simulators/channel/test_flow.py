@@ -18,14 +18,14 @@ BOX = (math.pi, 0.34 * math.pi)
 
 def small(**changes):
     options = {"lengths": BOX, "viscosity": 1 / 2000, "dt": 0.02} | changes
-    return ChannelFlow((16, 25, 16), **options)
+    return ChannelFlow((16, 33, 16), **options)
 
 
 @pytest.fixture(scope="module")
 def lively():
     """A three-dimensional flow with sizeable fluctuations."""
     flow = small()
-    return flow.advance(perturbed(flow, seed=3, noise=0.1), 20)
+    return flow.advance(perturbed(flow, seed=3, noise=0.02), 20)
 
 
 def test_the_bulk_velocity_and_the_divergence_hold_to_rounding(lively):
@@ -38,6 +38,8 @@ def test_the_bulk_velocity_and_the_divergence_hold_to_rounding(lively):
 
 def test_momentum_balance_of_a_given_pressure_gradient(lively):
     """d/dt of the bulk equals the pressure gradient less the wall shear, whatever the eddies do."""
+    settling = small(driving="gradient", pressure_gradient=3e-3)
+    lively = settling.advance(lively, 60)  # the sudden change of driving takes time to diffuse
     flow = small(driving="gradient", pressure_gradient=3e-3, dt=1e-3)
     later = flow.advance(lively, 2)
     middle = flow.advance(lively, 1)
@@ -69,7 +71,7 @@ def test_second_order_in_time(lively):
     def end(dt):
         return small(dt=dt).advance(lively, round(0.32 / dt)).g
 
-    reference = end(0.0025)
+    reference = end(0.005)
     coarse, fine = (float((end(dt) - reference).abs().max()) for dt in (0.04, 0.02))
     assert math.log2(coarse / fine) > 1.9
 
@@ -129,8 +131,8 @@ def test_restart_from_a_file_is_exact_to_the_bit(lively, tmp_path):
 def test_files_of_another_grid_and_broken_files_are_refused(lively, tmp_path):
     path = tmp_path / "state.safetensors"
     save_state(path, small(), lively)
-    other = ChannelFlow((16, 33, 16), lengths=BOX, viscosity=1e-3, dt=0.01)
-    with pytest.raises(DataError, match=r"16, 25, 16.*the solver has .*16, 33, 16"):
+    other = ChannelFlow((16, 25, 16), lengths=BOX, viscosity=1e-3, dt=0.01)
+    with pytest.raises(DataError, match=r"16, 33, 16.*the solver has .*16, 25, 16"):
         load_state(path, other)
     path.write_bytes(b"nothing")
     with pytest.raises(DataError, match="is not a channel checkpoint"):
@@ -178,17 +180,16 @@ def test_refusals():
 def test_starting_fields_are_checked(lively):
     flow = small()
     good = flow.velocity(lively)
-    with pytest.raises(DataError, match=r"velocity has shape \(3, 16, 25, 8\)"):
+    with pytest.raises(DataError, match=r"velocity has shape \(3, 16, 33, 8\)"):
         flow.from_velocity(good[..., :8])
+    missing, slipping, spreading = good.clone(), good.clone(), good.clone()
+    missing[0, 1, 2, 3] = math.nan
     with pytest.raises(DataError, match="1 non-finite"):
-        bad = good.clone()
-        bad[0, 1, 2, 3] = math.nan
-        flow.from_velocity(bad)
+        flow.from_velocity(missing)
+    slipping[0, :, 0] += 0.5
     with pytest.raises(DataError, match="0.5 at a wall"):
-        bad = good.clone()
-        bad[0, :, 0] += 0.5
-        flow.from_velocity(bad)
+        flow.from_velocity(slipping)
+    wave = torch.sin(2 * math.pi * flow.x / BOX[0])[:, None, None]
+    spreading[0] += wave * (1 - flow.y**2)[:, None]
     with pytest.raises(DataError, match="not divergence-free"):
-        bad = good.clone()
-        bad[0] += torch.sin(2 * math.pi * flow.x / BOX[0])[:, None, None] * (1 - flow.y**2)[:, None]
-        flow.from_velocity(bad)
+        flow.from_velocity(spreading)

@@ -7,7 +7,7 @@ import pytest
 import scipy.optimize
 import torch
 
-from pushforward.simulators.channel import Chebyshev, ChannelFlow, orr_sommerfeld
+from pushforward.simulators.channel import ChannelFlow, Chebyshev, orr_sommerfeld
 from pushforward.simulators.channel.wall_normal import apply
 from pushforward.simulators.errors import DataError
 
@@ -40,7 +40,7 @@ def test_poiseuille_flow_stays_to_rounding():
     for driving in ({"driving": "flux"}, {"driving": "gradient", "pressure_gradient": 0.02}):
         flow = ChannelFlow((8, 33, 8), lengths=(6.0, 3.0), viscosity=0.01, dt=0.05, **driving)
         state = flow.laminar()
-        later = flow.advance(state, 50)
+        later = flow.advance(state, 20)
         assert float((later.mean - state.mean).abs().max()) < 1e-13
         assert float(later.v.abs().max()) == 0
         assert float(later.pressure_gradient) == pytest.approx(0.02, rel=1e-10)
@@ -52,19 +52,19 @@ def test_the_flow_from_rest_follows_its_series():
         (4, 33, 4),
         lengths=(6.0, 3.0),
         viscosity=nu,
-        dt=0.005,
+        dt=0.02,
         driving="gradient",
         pressure_gradient=gradient,
     )
     rest = flow.laminar()._replace(mean=torch.zeros(2, 33, dtype=torch.float64))
-    state = flow.advance(rest, 400)
+    state = flow.advance(rest, 100)
     series = torch.zeros(33, dtype=torch.float64)
     for n in range(1, 40):
         p = (n - 0.5) * math.pi
         decay = math.exp(-nu * p**2 * state.time)
         series += (-1) ** (n + 1) * 2 / p**3 * decay * torch.cos(p * flow.y)
     exact = gradient / nu * ((1 - flow.y**2) / 2 - series)
-    assert float((state.mean[0] - exact).abs().max()) < 2e-5
+    assert float((state.mean[0] - exact).abs().max()) < 2e-4
 
 
 @pytest.mark.parametrize("parity", ["even", "odd"])
@@ -89,7 +89,7 @@ def test_stokes_modes_decay_at_their_rate(parity):
     else:
         shape = torch.sin(p * y) / math.sin(p) - torch.sinh(k * y) / math.sinh(k)
     state = wave(flow, shape.to(torch.complex128), 1e-9)
-    later = flow.advance(state, 100)
+    later = flow.advance(state, 40)
     ratio = later.v[:, 1, 0] @ state.v[:, 1, 0].conj() / state.v[:, 1, 0].norm() ** 2
     rate = math.log(abs(complex(ratio))) / later.time
     assert rate == pytest.approx(-nu * (k**2 + p**2), rel=2e-6)
@@ -120,13 +120,13 @@ def test_the_nonlinear_solver_grows_orr_sommerfeld_waves(reynolds, beta):
         (4, 65, 4),
         lengths=(2 * math.pi, 2 * math.pi / (beta or 1.0)),
         viscosity=1 / reynolds,
-        dt=0.04,
+        dt=0.05,
     )
     mode = orr_sommerfeld(reynolds, 1.0, beta=beta)
     at = Chebyshev(len(mode.y)).interpolation(flow.y).to(torch.complex128)
     column = 1 if beta else 0
     state = wave(flow, at @ mode.v, 1e-7, column)
-    later = flow.advance(state, 150)
+    later = flow.advance(state, 80)
     before, after = state.v[:, 1, column], later.v[:, 1, column]
     ratio = complex((after @ before.conj()) / before.norm() ** 2)
     growth = math.log(abs(ratio)) / later.time

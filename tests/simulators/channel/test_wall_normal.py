@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pushforward.simulators.channel import Chebyshev, ChannelFlow
+from pushforward.simulators.channel import ChannelFlow, Chebyshev
 from pushforward.simulators.channel.wall_normal import ImplicitStage, WallNormal, apply
 from pushforward.simulators.errors import DataError
 
