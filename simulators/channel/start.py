@@ -16,9 +16,9 @@ def perturbed(
     *,
     seed: int,
     friction_reynolds: float | int | None = None,
-    streak: float | int = 0.1,
-    wiggle: float | int = 0.005,
-    noise: float | int = 1e-3,
+    streak: float | int = 0.4,
+    wiggle: float | int = 0.02,
+    noise: float | int = 4e-3,
 ) -> ChannelState:
     """Laminar flow with low-speed streaks that are about to break up.
 
