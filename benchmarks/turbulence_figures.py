@@ -85,6 +85,7 @@ def plot_pareto(board: Board) -> "Figure":
             zorder=0,
         )
         axis.set_xscale("log")
+        axis.xaxis.set_minor_formatter("")
         axis.margins(0.18, 0.12)
         axis.set_xlabel(f"seconds per time unit and flow ({title})")
         axis.spines[["top", "right"]].set_visible(False)
