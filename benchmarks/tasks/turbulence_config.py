@@ -120,29 +120,29 @@ class TurbulenceConfig:
 
     seed: int = 0
     n_seeds: int = 3
-    reference_cells: int = 256
+    reference_cells: int = 128
     coarse_cells: int = 32
     spin_up_cells: int = 64
     stride: int = 2
-    finite_volume: list[int] = field(default_factory=lambda: [32, 64, 128])
+    finite_volume: list[int] = field(default_factory=lambda: [32, 64])
     spectral: list[int] = field(default_factory=lambda: [32, 64, 128])
-    train_flows: int = 12
-    train_time: float = 16.0
+    train_flows: int = 8
+    train_time: float = 10.0
     test_flows: int = 16
-    test_time: float = 10.0
+    test_time: float = 8.0
     other_flows: int = 4
-    other_time: float = 6.0
+    other_time: float = 5.0
     spin_up: float = 20.0
-    settle: float = 5.0
-    models: list[str] = field(default_factory=lambda: ["li", "li_bundled", "lc", "tsm"])
+    settle: float = 2.0
+    models: list[str] = field(default_factory=lambda: ["li", "lc", "tsm"])
     hidden: int = 24
     layers: int = 5
-    frames: int = 16
-    memory: str = "legt"
+    frames: int = 3
+    memory: str = "raw"
     features: int = 6
-    bundle: int = 4
+    bundle: int = 1
     unrolls: list[int] = field(default_factory=lambda: [4, 8, 16])
-    unroll_steps: list[int] = field(default_factory=lambda: [200, 150, 150])
+    unroll_steps: list[int] = field(default_factory=lambda: [150, 100, 60])
     batch_size: int = 8
     optimisation: Optimisation = field(
         default_factory=lambda: Optimisation(
@@ -291,7 +291,9 @@ def _paper() -> TurbulenceConfig:
         hidden=64,
         layers=6,
         frames=32,
-        features=16,
+        memory="lagt",
+        features=256,
+        bundle=4,
         unrolls=[8, 16, 32],
         unroll_steps=[4000, 8000, 20000],
         batch_size=16,
