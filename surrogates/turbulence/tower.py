@@ -1,6 +1,7 @@
 """The plain convolutional tower of learned interpolation, on a periodic plane."""
 
 import math
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -88,10 +89,8 @@ class PeriodicTower(nn.Module):
     @property
     def last(self) -> tuple[Tensor, Tensor]:
         """Weight and bias of the last convolution."""
-        weight, bias = self.convolutions[-1].weight, self.convolutions[-1].bias
-        assert isinstance(weight, Tensor)
-        assert isinstance(bias, Tensor)
-        return weight, bias
+        convolution = cast(nn.Conv2d, self.convolutions[-1])
+        return convolution.weight, cast(Tensor, convolution.bias)
 
 
 def wrap(x: Float[Tensor, "n c x y"]) -> Float[Tensor, "n c X Y"]:
