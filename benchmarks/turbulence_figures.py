@@ -1,7 +1,7 @@
 """Figures of the turbulence board: accuracy against seconds, correlation, spectra, pictures."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
