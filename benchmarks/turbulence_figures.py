@@ -1,7 +1,7 @@
 """Figures of the turbulence board: accuracy against seconds, correlation, spectra, pictures."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -150,7 +150,7 @@ def plot_spectra(board: Board) -> "Figure":
 
 def plot_pictures(board: Board, rows: Sequence[str]) -> "Figure":
     """Vorticity of one flow: the truth, then some rows, from left to right in time."""
-    shown = {}
+    shown: dict[str, Any] = {}
     for name in rows:
         with_pictures = [r for r in board.results if r.model == name and "pictures" in r.sample]
         if with_pictures:

@@ -117,7 +117,7 @@ def new_model(config: TurbulenceConfig, name: str, seed: int) -> CoarseSurrogate
 
 def load_model(name: str, folder: Path) -> CoarseSurrogate:
     """A trained model of a row."""
-    kinds = {"lc": LearnedCorrection, "tsm": TemporalStencil}
+    kinds: dict[str, type[CoarseSurrogate]] = {"lc": LearnedCorrection, "tsm": TemporalStencil}
     return kinds.get(name, LearnedInterpolation).load(folder)
 
 

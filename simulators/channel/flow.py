@@ -274,7 +274,10 @@ class ChannelFlow:
 
     def stable_step(self, state: ChannelState) -> float:
         """The step that `cfl` allows, rounded down to a grid of 5 % so that it seldom changes."""
-        assert self.cfl is not None
+        if self.cfl is None:
+            raise DataError(
+                f"this flow has a fixed step, dt = {self.dt}; build it with cfl instead."
+            )
         wanted = self.cfl / max(self.courant(state), 1e-12)
         return 1.05 ** math.floor(math.log(wanted, 1.05))
 
@@ -342,7 +345,7 @@ class ChannelFlow:
         )
         h1, h2, h3 = plane.to_spectral(self._cross(velocity_and_vorticity))
         if self.closure is not None:
-            stress = self._subgrid_force(state)
+            stress = self._subgrid_force(state, self.closure)
             h1, h2, h3 = h1 + stress[0], h2 + stress[1], h3 + stress[2]
         flat = slice(1, -1)
         along = apply(first[flat], self._ikx * h1 + self._ikz * h3)
@@ -370,11 +373,12 @@ class ChannelFlow:
         slopes = self.plane.to_physical(*torch.cat(parts), padded=False)
         return values, slopes.unflatten(0, (3, 3)).transpose(0, 1)
 
-    def _subgrid_force(self, state: ChannelState) -> tuple[Tensor, Tensor, Tensor]:
+    def _subgrid_force(
+        self, state: ChannelState, closure: Closure
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """∇·(2 ν_t S) as Fourier coefficients."""
-        assert self.closure is not None
         velocity, gradient = self.gradient(state)
-        eddy = self.closure(velocity, gradient, self)
+        eddy = closure(velocity, gradient, self)
         pairs = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
         stress = self.plane.to_spectral(
             torch.stack([eddy * (gradient[i, j] + gradient[j, i]) for i, j in pairs])

@@ -63,7 +63,7 @@ class LearnedInterpolation(TemporalStencil):
         )
 
     @classmethod
-    def paper(  # type: ignore[override]
+    def paper(
         cls, flow: CoarseFlow | None = None, *, hidden: int = 64, seed: int = 0
     ) -> "LearnedInterpolation":
         """The published size, 255,096 parameters; `hidden=256` is the temporal-stencil paper's

@@ -42,6 +42,10 @@ class CoarseSurrogate(Surrogate):
         """The roll-out itself, after the checks."""
         raise NotImplementedError
 
+    def calibrate(self, history: Float[Tensor, "n frames 2 x y"]) -> None:
+        """Set the scales of the network's inputs from some training histories."""
+        raise NotImplementedError
+
     def rollout(
         self,
         history: Float[Tensor, "*batch frames 2 x y"],

@@ -156,10 +156,8 @@ class TemporalStencil(CoarseSurrogate):
         The constraints are folded into the head: (a0 + Nᵀ b) + (Nᵀ W) h costs no more than W h.
         """
         hidden = self.network.trunk(self.memory.features(memory) * self.scale)
-        last = self.network.convolutions[-1]
-        for weight, bias in zip(
-            last.weight.chunk(self.bundle), last.bias.chunk(self.bundle), strict=True
-        ):
+        weights, biases = self.network.last
+        for weight, bias in zip(weights.chunk(self.bundle), biases.chunk(self.bundle), strict=True):
             folded = (self.null @ weight.flatten(1)).unflatten(1, weight.shape[1:])
             yield self.network.head(hidden, folded, torch.addmv(self.base, self.null, bias))
 

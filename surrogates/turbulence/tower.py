@@ -1,6 +1,7 @@
 """The plain convolutional tower of learned interpolation, on a periodic plane."""
 
 import math
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -54,16 +55,16 @@ class PeriodicTower(nn.Module):
             raise DataError(f"head = {head} must be 1 or 3.")
         widths = [channels_in, *[hidden] * layers, channels_out]
         kernels = [3] * layers + [head]
-        self.convolutions = nn.ModuleList(
-            nn.Conv2d(a, b, k) for a, b, k in zip(widths, widths[1:], kernels, strict=False)
-        )
+        stack = [nn.Conv2d(a, b, k) for a, b, k in zip(widths, widths[1:], kernels, strict=False)]
+        self.convolutions = nn.ModuleList(stack)
         last = len(kernels) - 1
-        for i, convolution in enumerate(self.convolutions):
+        for i, convolution in enumerate(stack):
             fan_in = convolution.in_channels * kernels[i] ** 2
             gain = head_gain if i == last else math.sqrt(2.0)
             with torch.no_grad():
                 convolution.weight.normal_(0.0, gain / math.sqrt(fan_in), generator=generator)
-                convolution.bias.zero_()
+                if convolution.bias is not None:
+                    convolution.bias.zero_()
 
     def trunk(self, x: Float[Tensor, "n c x y"]) -> Float[Tensor, "n h x y"]:
         """The hidden layers."""
@@ -83,8 +84,13 @@ class PeriodicTower(nn.Module):
 
     def forward(self, x: Float[Tensor, "n c x y"]) -> Float[Tensor, "n out x y"]:
         """Trunk and head."""
-        last = self.convolutions[-1]
-        return self.head(self.trunk(x), last.weight, last.bias)
+        return self.head(self.trunk(x), *self.last)
+
+    @property
+    def last(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the last convolution."""
+        convolution = cast(nn.Conv2d, self.convolutions[-1])
+        return convolution.weight, cast(Tensor, convolution.bias)
 
 
 def wrap(x: Float[Tensor, "n c x y"]) -> Float[Tensor, "n c X Y"]:

@@ -147,6 +147,8 @@ def test_steps_chosen_by_the_courant_number(lively):
     later = flow.step(lively)
     number = flow.courant(lively) * (later.time - lively.time)
     assert 0.47 < number <= 0.5
+    with pytest.raises(DataError, match=r"fixed step, dt = 0.02"):
+        small().stable_step(lively)
 
 
 def test_a_run_that_blows_up_says_when(lively):
