@@ -1,5 +1,6 @@
 """What a Monge map minimises: the Sinkhorn divergence to the treated cells plus the Monge gap."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,10 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from pushforward.simulators.errors import DataError, DivergedError
+from pushforward.surrogates.cells.conditions import Context
+from pushforward.surrogates.cells.costs import ElasticCost, PNormCost
 from pushforward.surrogates.cells.references import Populations
 from pushforward.surrogates.ot import cost_matrix, monge_gap, sinkhorn_divergence
 
 __all__ = ["MongeObjective", "MongeOptions"]
+
+GroundCost = str | Callable[[Tensor, Tensor], Tensor]
 
 FARTHEST = 1e15  # squared distances stay below the largest float32, 3e38, with room to spare
 LARGEST_SAMPLE = 1024  # cells looked at to measure the cost scale; the mean is stable by then
@@ -23,7 +28,8 @@ class MongeOptions:
     Parameters
     ----------
     cost
-        ground cost of both terms
+        ground cost of both terms: |z|², |z|, the elastic ½|z|² + γ|z|₁, or Σ|z_j|^p / p of the
+        displacement z
     fit_eps
         entropic strength of the Sinkhorn divergence
     gap_eps
@@ -37,18 +43,24 @@ class MongeOptions:
         control and treated cells drawn from a population in a step
     populations_per_step
         populations in a step; fewer where there are fewer
+    l1_weight
+        γ of the elastic cost, in the unit of the cells
+    power
+        p of the p_norm cost, between 1 and 2
     offset_spread
         size of the random offset given to both clouds of a population, as a multiple of how far
         apart the control means of the training populations lie; 0 gives none
     """
 
-    cost: Literal["sqeuclidean", "euclidean"] = "sqeuclidean"
+    cost: Literal["sqeuclidean", "euclidean", "elastic", "p_norm"] = "sqeuclidean"
     fit_eps: float = 0.1
     gap_eps: float | None = None
     eps_unit: Literal["mean_cost", "absolute"] = "mean_cost"
     gap_weight: float = 1.0
     batch_size: int = 128
     populations_per_step: int = 4
+    l1_weight: float = 1.0
+    power: float = 1.5
     offset_spread: float = 0.0
 
     def __post_init__(self) -> None:
@@ -59,6 +71,16 @@ class MongeOptions:
             raise DataError(f"gap_eps = {self.gap_eps} must be positive, or none for exact.")
         if self.gap_weight < 0:
             raise DataError(f"gap_weight = {self.gap_weight} must not be negative.")
+        _ = self.ground_cost  # refuses what its parameters cannot be
+
+    @property
+    def ground_cost(self) -> GroundCost:
+        """The cost as `pushforward.surrogates.ot` takes it: a name, or a function."""
+        if self.cost == "elastic":
+            return ElasticCost(self.l1_weight)
+        if self.cost == "p_norm":
+            return PNormCost(self.power)
+        return self.cost
 
 
 class MongeObjective:
@@ -75,10 +97,14 @@ class MongeObjective:
     ----------
     populations : training populations by name, each (control, treated), on the model's device.
     options : see `MongeOptions`.
+    context : for a conditional map, the encoded condition of each population in the order of
+        `populations`, as `ConditionalMongeMap.encode` gives them; None for a map without.
+    cost : a ground cost of one's own, a symmetric function of (*batch, n, d) and (*batch, m, d)
+        that returns (*batch, n, m); None takes the one that `options` names.
 
     Raises
     ------
-    DataError : no population, or one with fewer than 2 cells.
+    DataError : no population, one with fewer than 2 cells, or not one condition a population.
 
     References
     ----------
@@ -94,7 +120,14 @@ class MongeObjective:
     ['fit', 'gap', 'loss']
     """
 
-    def __init__(self, populations: Populations, options: MongeOptions):
+    def __init__(
+        self,
+        populations: Populations,
+        options: MongeOptions,
+        *,
+        context: Context | None = None,
+        cost: GroundCost | None = None,
+    ):
         if not populations:
             raise DataError("no training population; give at least one (control, treated) pair.")
         for name, (control, treated) in populations.items():
@@ -103,8 +136,15 @@ class MongeObjective:
                     f"population {name!r} has {len(control)} control and {len(treated)} treated "
                     "cells; both need at least 2."
                 )
+        if context is not None and any(len(part) != len(populations) for part in context):
+            raise DataError(
+                f"{len(populations)} populations and {[len(part) for part in context]} encoded "
+                "conditions; expected one condition for each population."
+            )
         self.populations = dict(populations)
         self.options = options
+        self.context = context
+        self.cost = options.ground_cost if cost is None else cost
         self.cost_scale = self._mean_cost([(t, t) for _, t in populations.values()])
         between = self._mean_cost(list(populations.values()))
         relative = options.eps_unit == "mean_cost"
@@ -120,11 +160,15 @@ class MongeObjective:
         chosen = torch.randperm(len(names), generator=generator)[
             : self.options.populations_per_step
         ]
-        batches = [self._draw(names[i], generator) for i in sorted(chosen.tolist())]
+        chosen = chosen.sort().values
+        batches = [self._draw(names[i], generator) for i in chosen.tolist()]
         x = torch.stack([control for control, _ in batches])
         y = torch.stack([treated for _, treated in batches])
-        moved = check_bounded(model(x))
-        cost = self.options.cost
+        if self.context is None:
+            moved = check_bounded(model(x))
+        else:
+            moved = check_bounded(model(x, condition=tuple(part[chosen] for part in self.context)))
+        cost = self.cost
         fit = sinkhorn_divergence(
             moved,
             y,
@@ -160,7 +204,7 @@ class MongeObjective:
         means = []
         for x, y in pairs:
             few = [c[:: -(-len(c) // LARGEST_SAMPLE)] for c in (x, y)]
-            means.append(cost_matrix(few[0], few[1], cost=self.options.cost).mean())
+            means.append(cost_matrix(few[0], few[1], cost=self.cost).mean())
         mean = torch.stack(means).mean().item()
         if not mean > 0:
             raise DataError("all treated cells coincide: their mean cost is 0, nothing to fit.")
