@@ -47,6 +47,7 @@ class Board:
     task: str
     preset: str
     data_fingerprint: str
+    split_kind: str
     results: tuple[Result, ...]
 
     @property
@@ -136,7 +137,7 @@ def make_boards(results: Iterable[Result]) -> list[Board]:
     """
     groups: dict[tuple, dict[tuple, Result]] = defaultdict(dict)
     for r in results:
-        group = groups[(r.task, r.task_version, r.preset, r.data_fingerprint)]
+        group = groups[(r.task, r.task_version, r.preset, r.data_fingerprint, r.split_kind)]
         key = (r.model, r.split, r.seed)
         if key in group and group[key] != r:
             raise DataError(
@@ -146,8 +147,8 @@ def make_boards(results: Iterable[Result]) -> list[Board]:
             )
         group[key] = r
     return [
-        Board(task, preset, data, tuple(group[k] for k in sorted(group)))
-        for (task, _, preset, data), group in sorted(groups.items())
+        Board(task, preset, data, kind, tuple(group[k] for k in sorted(group)))
+        for (task, _, preset, data, kind), group in sorted(groups.items())
     ]
 
 
@@ -237,8 +238,9 @@ def _board_markdown(board: Board) -> str:
     arrows = {m: "↓" if board.best(m) == "lowest" else "↑" for m in board.headline}
     lines = [
         f"**{board.task}**, preset `{board.preset}`, data `{board.data_fingerprint}`: "
-        f"{len(board.splits)} splits, {len(board.seeds)} seeds; mean over splits ± standard error "
-        "over splits. Rows in brackets are not models: noise floor, oracles.",
+        f"{len(board.splits)} splits by {board.split_kind}, {len(board.seeds)} seeds; mean over "
+        "splits ± standard error over splits. Rows in brackets are not models: noise floor, "
+        "oracles.",
         "",
         "| model | " + " | ".join(f"{m} {arrows[m]}" for m in board.headline) + " |",
         "|---" * (len(board.headline) + 1) + "|",

@@ -98,7 +98,8 @@ def _board_section(board: Board) -> str:
     ]
     columns, by_split = split_rows(board)
     parts = [
-        f"<h2>{html.escape(board.task)}, preset {html.escape(board.preset)}</h2>",
+        f"<h2>{html.escape(board.task)}, preset {html.escape(board.preset)}, "
+        f"leave {html.escape(board.split_kind)} out</h2>",
         f"<p class='note'>{len(board.splits)} splits, {len(board.seeds)} seeds, data fingerprint "
         f"<code>{html.escape(board.data_fingerprint)}</code>.</p>",
         _table(heads, rows),

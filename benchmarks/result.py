@@ -49,6 +49,7 @@ RESULT_SCHEMA: dict[str, Any] = {
         "preset": {"type": "string"},
         "seed": {"type": "integer"},
         "split": {"type": "string", "minLength": 1},
+        "split_kind": {"type": "string", "minLength": 1},
         "headline": {"type": "array", "items": {"type": "string"}},
         "learned": {"type": "boolean"},
         "metrics": {
@@ -133,6 +134,8 @@ class Result:
         mean_shift, floor, ...), on the same draws.
     cost : parameters, train_seconds, inference_seconds, nfe, peak_memory_mb, device.
     config_hash, data_fingerprint : of the configuration and of the data.
+    split_kind : what a split holds out (population, condition, ...); splits of different kinds ask
+        different questions and never share a table.
     headline : metrics a short table shows, in order.
     learned : False for reference rows.
     sample : small plot data (2-D points), so that a page can be drawn from results alone.
@@ -149,6 +152,7 @@ class Result:
     cost: dict[str, Any]
     config_hash: str
     data_fingerprint: str
+    split_kind: str = "population"
     headline: list[str] = field(default_factory=list)
     learned: bool = True
     sample: dict[str, Any] = field(default_factory=dict)

@@ -271,6 +271,7 @@ def _cite(words: list[str]) -> None:
 
 def _cells_parser(verb: str) -> Parser:
     from pushforward.benchmarks.tasks.cells_config import CellsConfig
+    from pushforward.benchmarks.tasks.cells_models import MODELS
 
     about = {
         "run": "Leave populations out one at a time, learn the treatment's effect on the others, "
@@ -301,7 +302,10 @@ def _cells_parser(verb: str) -> Parser:
         type=str,
         help="populations to leave out, one at a time; each in turn if not given",
     )
-    parser.add_class_arguments(CellsConfig, None, skip={"data", "hold_out"})
+    parser.add_argument(
+        "--models", nargs="+", type=str, help=f"rows to learn, by name: {', '.join(MODELS)}"
+    )
+    parser.add_class_arguments(CellsConfig, None, skip={"data", "hold_out", "models"})
     return parser
 
 

@@ -5,23 +5,27 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pushforward.benchmarks.result import Result, safe_name
 from pushforward.benchmarks.run_folder import RunFolder
 from pushforward.benchmarks.tasks.cells_config import CELLS_SWEEP, CellsConfig
+from pushforward.benchmarks.tasks.cells_models import (
+    MODELS,
+    REFERENCES,
+    FitContext,
+    FittedModel,
+    reference_rows,
+)
+from pushforward.benchmarks.tasks.cells_question import Question, plan, pose
 from pushforward.benchmarks.tasks.scoring import PopulationScores, score_populations
 from pushforward.datasets.cells import (
     CellData,
-    CellFeatures,
-    CellSplit,
     hold_out_population,
     open_cells,
     open_predictions,
@@ -29,21 +33,18 @@ from pushforward.datasets.cells import (
 )
 from pushforward.simulators.errors import DataError
 from pushforward.simulators.provenance import configuration_hash, provenance
-from pushforward.surrogates.cells import fit_monge_map, identity, mean_shift, pasted
-from pushforward.surrogates.cells.references import Populations
-from pushforward.surrogates.training import Progress, StopSignal, make_fabric, stream
+from pushforward.surrogates.training import Progress, StopSignal, make_fabric
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["TASK", "TASK_VERSION", "evaluate", "open_data", "run"]
+__all__ = ["TASK", "TASK_VERSION", "evaluate", "open_data", "plan", "pose", "run"]
 
 log = logging.getLogger(__name__)
 
 TASK = "cells"
 TASK_VERSION = 1
 HEADLINE = ["w2", "gap_closed_w2", "mmd", "gap_closed_mmd", "spread_error", "r2_differences"]
-LEARNED = ("monge_map",)
 SHOWN_CELLS = 150  # points of each cloud kept in a results file for the scatter plot
 
 
@@ -57,61 +58,6 @@ def open_data(config: CellsConfig) -> CellData:
         population_key=config.population_key,
         condition_key=config.condition_key,
         control=config.control,
-    )
-
-
-def plan(config: CellsConfig, data: CellData) -> list[CellSplit]:
-    """The splits of a run; everything wrong with the labels is found here, before any work."""
-    treatments = data.treatments if config.treatment is None else [config.treatment]
-    splits = []
-    for treatment in treatments:
-        populations = config.hold_out
-        if populations is None:
-            populations = data.populations_with(treatment)
-            for left in sorted(set(data.populations) - set(populations)):
-                log.warning("population %r lacks control or %r cells: left out", left, treatment)
-        if not populations:
-            raise DataError(f"no population has 2 control and 2 {treatment!r} cells.")
-        splits += [hold_out_population(data, p, treatment) for p in populations]
-    for split in splits:
-        if len(split.test_treated) < 4:
-            raise DataError(
-                f"population {split.name!r} has {len(split.test_treated)} treated cells; a score "
-                "needs at least 4 (two halves of 2). Leave it out of --hold_out."
-            )
-    return splits
-
-
-@dataclass(frozen=True)
-class Question:
-    """One split in fitted coordinates: training populations, given and asked-for cells."""
-
-    split: CellSplit
-    features: CellFeatures
-    populations: Populations
-    control: Tensor
-    treated: Tensor
-
-
-def pose(data: CellData, split: CellSplit, config: CellsConfig) -> Question:
-    """Fit the coordinates on the training cells of a split and look at all its cells in them."""
-    options = config.features
-    features = CellFeatures.fit(
-        data,
-        split.training_rows,
-        n_genes=options.n_genes,
-        n_components=options.n_components,
-        unit_variance=options.unit_variance,
-    )
-
-    def cloud(rows: np.ndarray) -> Tensor:
-        return torch.from_numpy(features.transform(data, rows))
-
-    populations = {
-        name: (cloud(split.control[name]), cloud(split.treated[name])) for name in split.control
-    }
-    return Question(
-        split, features, populations, cloud(split.test_control), cloud(split.test_treated)
     )
 
 
@@ -149,13 +95,16 @@ def run(config: CellsConfig, folder: RunFolder, *, device: str = "auto") -> list
         for split in splits:
             question = None
             for seed in config.seeds:
-                models = [*LEARNED, "mean_shift", "identity", "pasted"]
-                paths = {m: folder.result_path(m, split.name, seed) for m in models}
+                paths = {
+                    model: folder.result_path(model, split.name, seed)
+                    for model in (*config.models, *REFERENCES)
+                }
                 written += paths.values()
-                if not all(p.exists() for p in paths.values()):
+                missing = [model for model, path in paths.items() if not path.exists()]
+                if missing:
                     question = question or pose(data, split, config)
                     for result in _answer(
-                        question, data, config, seed, folder, fabric, fingerprint
+                        question, missing, data, config, seed, folder, fabric, fingerprint
                     ):
                         result.write(folder.results)
                 progress.advance()
@@ -165,6 +114,7 @@ def run(config: CellsConfig, folder: RunFolder, *, device: str = "auto") -> list
 
 def _answer(
     question: Question,
+    models: Sequence[str],
     data: CellData,
     config: CellsConfig,
     seed: int,
@@ -172,31 +122,55 @@ def _answer(
     fabric: "Fabric",
     fingerprint: str,
 ) -> Iterator[Result]:
-    """Fit the map for one seed and score it beside the reference rows."""
+    """Fit the models for one seed and score them, with the reference rows, on the same draws."""
+    predictions, costs = _references(question, seed), {}
+    for model in (m for m in models if m in MODELS):
+        predictions[model], costs[model] = _predict(
+            question, model, data, config, seed, folder, fabric
+        )
+    scores = score_populations(
+        predictions, question.control, question.treated, seed=seed, n_draws=config.n_draws
+    )
+    for model in models:
+        yield _result(
+            model,
+            question,
+            seed,
+            scores,
+            cost=costs.get(model, _no_cost()),
+            config_hash=config.hash,
+            preset=folder.preset,
+            fingerprint=fingerprint,
+            split_kind=config.split,
+            sample=_sample(question, predictions[model]) if seed == config.seed else {},
+        )
+
+
+def _predict(
+    question: Question,
+    model: str,
+    data: CellData,
+    config: CellsConfig,
+    seed: int,
+    folder: RunFolder,
+    fabric: "Fabric",
+) -> tuple[Tensor, dict[str, Any]]:
+    """Fit one model, keep its weights and its prediction; returns the prediction and its cost."""
     split = question.split
-    name = f"monge_map-{safe_name(split.name)}-{seed}"
+    name = f"{model}-{safe_name(split.name)}-{seed}"
+    label = f"{model} {split.name} seed {seed}"
     begun = time.monotonic()
-    on_device = {
-        k: (c.to(fabric.device), t.to(fabric.device)) for k, (c, t) in question.populations.items()
-    }
-    fitted = fit_monge_map(
-        on_device,
-        hidden=tuple(config.hidden),
-        options=config.objective,
-        optimisation=config.optimisation,
-        select_every=config.select_every,
-        seed=seed,
-        folder=folder.training / name,
-        fabric=fabric,
-        label=f"{split.name} seed {seed}",
+    fitted = MODELS[model](
+        question.training(fabric.device),
+        config,
+        FitContext(seed, folder.training / name, fabric, label),
     )
     trained = time.monotonic() - begun
     fitted.model.save(folder.models / name)
     begun = time.monotonic()
     with torch.no_grad():
-        moved = fitted.model(question.control.to(fabric.device)).cpu()
+        moved = fitted.predict(question.control.to(fabric.device)).cpu()
     inference = time.monotonic() - begun
-    attributes = provenance(seed=seed, configuration=config.plain())
     write_predictions(
         folder.predictions / f"{name}.h5ad",
         data,
@@ -204,36 +178,9 @@ def _answer(
         question.features,
         moved.numpy(),
         treatment=split.treatment,
-        attributes=attributes,
+        attributes=provenance(seed=seed, configuration=config.plain()),
     )
-    predictions = {**_references(question, seed), "monge_map": moved}
-    scores = score_populations(
-        predictions, question.control, question.treated, seed=seed, n_draws=config.n_draws
-    )
-    costs = {
-        "monge_map": {
-            "parameters": fitted.model.n_parameters,
-            "train_seconds": round(trained, 3),
-            "train_steps": fitted.steps,
-            "inference_seconds": round(inference, 5),
-            "nfe": 1,
-            "peak_memory_mb": _peak_memory_mb(fabric),
-            "device": str(fabric.device),
-        }
-    }
-    first = seed == config.seed
-    for model in predictions:
-        yield _result(
-            model,
-            split,
-            seed,
-            scores,
-            cost=costs.get(model, _no_cost()),
-            config_hash=config.hash,
-            preset=folder.preset,
-            fingerprint=fingerprint,
-            sample=_sample(question, predictions[model]) if first else {},
-        )
+    return moved, _cost(fitted, trained, inference, fabric)
 
 
 def evaluate(
@@ -259,7 +206,7 @@ def evaluate(
     -------
     Paths of the results files.
     """
-    if model in {*LEARNED, "identity", "mean_shift", "pasted", "floor", "oracle_shift"}:
+    if model in {*MODELS, *REFERENCES, "floor", "oracle_shift"}:
         raise DataError(f"--name {model!r} is the name of a row of our own; choose another.")
     data = open_data(config)
     predicted = open_predictions(predictions, data)
@@ -282,7 +229,7 @@ def evaluate(
             )
             result = _result(
                 model,
-                question.split,
+                question,
                 seed,
                 scores,
                 cost={**_no_cost(), "device": "unknown"},
@@ -303,30 +250,34 @@ def evaluate(
 
 
 def _references(question: Question, seed: int) -> dict[str, Tensor]:
-    generator = stream(seed, "pasted", question.split.name)
-    control, populations = question.control, question.populations
-    return {
-        "mean_shift": mean_shift(control, populations),
-        "identity": identity(control),
-        "pasted": pasted(len(question.treated), populations, generator=generator),
-    }
+    return reference_rows(
+        question.training(question.control.device),
+        question.control,
+        len(question.treated),
+        seed=seed,
+        split=question.split.name,
+    )
 
 
 def _result(
-    model: str, split: CellSplit, seed: int, scores: PopulationScores, **rest: Any
+    model: str,
+    question: Question,
+    seed: int,
+    scores: PopulationScores,
+    *,
+    fingerprint: str,
+    **rest: Any,
 ) -> Result:
-    fingerprint = rest.pop("fingerprint")
-    beside = [row for row in scores.rows if row not in (model, "monge_map")]
     return Result(
         task=TASK,
         task_version=TASK_VERSION,
         model=model,
         seed=seed,
-        split=split.name,
+        split=question.split.name,
         metrics=scores.rows[model],
-        reference={row: scores.values(row) for row in beside},
+        reference={r: scores.values(r) for r in scores.rows if r != model and r not in MODELS},
         headline=HEADLINE,
-        learned=model not in ("mean_shift", "identity", "pasted"),
+        learned=model not in REFERENCES,
         data_fingerprint=fingerprint,
         **rest,
     )
@@ -348,6 +299,20 @@ def _sample(question: Question, predicted: Tensor) -> dict[str, Any]:
             "treated": points(question.treated),
             "predicted": points(predicted),
         },
+    }
+
+
+def _cost(
+    fitted: FittedModel, trained: float, inference: float, fabric: "Fabric"
+) -> dict[str, Any]:
+    return {
+        "parameters": fitted.model.n_parameters,
+        "train_seconds": round(trained, 3),
+        "train_steps": fitted.steps,
+        "inference_seconds": round(inference, 5),
+        "nfe": fitted.nfe,
+        "peak_memory_mb": _peak_memory_mb(fabric),
+        "device": str(fabric.device),
     }
 
 

@@ -1,8 +1,12 @@
 """Configuration of the cells task: what a run does, and its presets."""
 
+import difflib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from pushforward.benchmarks.tasks.cells_models import MODELS
+from pushforward.benchmarks.tasks.cells_question import SPLIT_KINDS
 from pushforward.simulators.cells import PerturbedPopulations
 from pushforward.simulators.errors import DataError
 from pushforward.simulators.provenance import configuration_hash
@@ -11,7 +15,7 @@ from pushforward.surrogates.training import Optimisation
 
 __all__ = ["CELLS_PRESETS", "CELLS_SWEEP", "CellsConfig", "FeatureOptions"]
 
-CELLS_SWEEP = ("seed", "n_seeds", "hold_out", "treatment")
+CELLS_SWEEP = ("models", "seed", "n_seeds", "hold_out", "treatment")
 """Options that name result files: runs that differ only in them (the tasks of a batch array) may
 share an output folder."""
 
@@ -37,7 +41,7 @@ class FeatureOptions:
 
 @dataclass(frozen=True)
 class CellsConfig:
-    """Leave populations out, fit a Monge map on the others, score it beside the reference rows.
+    """Hold cells out, fit models on the others, score them beside the reference rows.
 
     Parameters
     ----------
@@ -49,6 +53,10 @@ class CellsConfig:
         obs column that names the condition
     control
         label of the untreated condition
+    models
+        rows to learn, by name
+    split
+        what is held out: a population, a condition, or a share of the cells of each
     treatment
         treated condition to predict; each one in turn if not given
     hold_out
@@ -78,6 +86,8 @@ class CellsConfig:
     population_key: str = "patient_id"
     condition_key: str = "condition"
     control: str = "ctrl"
+    models: list[str] = field(default_factory=lambda: ["monge_map"])
+    split: str = "population"
     treatment: str | None = None
     hold_out: list[str] | None = None
     seed: int = 0
@@ -93,6 +103,8 @@ class CellsConfig:
     simulation: PerturbedPopulations = field(default_factory=PerturbedPopulations)
 
     def __post_init__(self) -> None:
+        check_known("model", self.models, MODELS)
+        check_known("split", [self.split], SPLIT_KINDS)
         for name in ("n_seeds", "n_draws"):
             if getattr(self, name) < 1:
                 raise DataError(f"{name} = {getattr(self, name)} must be at least 1.")
@@ -115,6 +127,16 @@ class CellsConfig:
         """Hash of the options without those that a sweep runs over."""
         kept = {k: v for k, v in self.plain().items() if k not in CELLS_SWEEP}
         return configuration_hash(kept)
+
+
+def check_known(kind: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse names that are not known, with the nearest one."""
+    names = sorted(known)
+    for name in given:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+            hint = f"Did you mean {near[0]!r}? " if near else ""
+            raise DataError(f"unknown {kind} {name!r}. {hint}Known: {', '.join(names)}.")
 
 
 def _small() -> CellsConfig:

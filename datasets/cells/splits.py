@@ -20,9 +20,10 @@ class CellSplit:
     ----------
     name : names the split in result files.
     treatment : the treated condition that is asked for.
-    control, treated : training rows by population. The keys of both are the same.
+    control, treated : training rows by group. The keys of both are the same.
     test_control : control cells that are given at test time.
     test_treated : treated cells that nothing but the score may see.
+    groups : (population, treatment) of each training group.
     """
 
     name: str
@@ -31,6 +32,7 @@ class CellSplit:
     treated: dict[str, Int[ndarray, " _"]]
     test_control: Int[ndarray, " _"]
     test_treated: Int[ndarray, " _"]
+    groups: dict[str, tuple[str, str]]
 
     @property
     def training_rows(self) -> Int[ndarray, " n"]:
@@ -71,6 +73,7 @@ def hold_out_population(data: CellData, population: str, treatment: str) -> Cell
         treated={p: data.rows(p, treatment) for p in others},
         test_control=data.rows(population, data.control),
         test_treated=data.rows(population, treatment),
+        groups={p: (p, treatment) for p in others},
     )
 
 
@@ -97,6 +100,7 @@ def hold_out_condition(data: CellData, treatment: str) -> CellSplit:
         treated={f"{p}|{t}": data.rows(p, t) for p, t in groups},
         test_control=np.concatenate([data.rows(p, data.control) for p in asked]),
         test_treated=np.concatenate([data.rows(p, treatment) for p in asked]),
+        groups={f"{p}|{t}": (p, t) for p, t in groups},
     )
 
 
@@ -132,6 +136,7 @@ def hold_out_cells(
         treated=kept[treatment],
         test_control=np.concatenate(tested[data.control]),
         test_treated=np.concatenate(tested[treatment]),
+        groups={p: (p, treatment) for p in usable},
     )
 
 

@@ -248,6 +248,19 @@ def test_a_folder_of_another_configuration_is_refused(finished):
     folder.check(dataclasses.replace(TINY, seed=7).plain(), sweep=CELLS_SWEEP)
 
 
+def test_what_is_held_out_names_the_table(tmp_path):
+    """Leave-condition-out results never share a table with leave-population-out ones."""
+    simulation = dataclasses.replace(TINY.simulation, treatments=("a", "b"))
+    config = dataclasses.replace(TINY, simulation=simulation, split="condition", treatment="a")
+    folder = RunFolder(tmp_path / "out", preset="smoke")
+    paths = cells.run(config, folder, device="cpu")
+    assert {Result.read(p).split_kind for p in paths} == {"condition"}
+    population = dataclasses.replace(Result.read(paths[0]), split_kind="population")
+    assert len(make_boards([*read_results([folder.path]), population])) == 2
+    with pytest.raises(DataError, match="hold_out names populations, but split = 'condition'"):
+        cells.plan(dataclasses.replace(config, hold_out=["P00"]), cells.open_data(config))
+
+
 def test_unknown_populations_are_refused_before_anything_is_written(tmp_path):
     config = dataclasses.replace(TINY, hold_out=["P77"])
     folder = RunFolder(tmp_path / "out", preset="smoke")

@@ -96,6 +96,8 @@ def test_every_verb_explains_itself(words, shows, capsys):
         (["run", "cells", "--holdout", "x"], "Did you mean hold-out?"),
         (["run", "cells", "--optimisation.step", "3"], "Did you mean optimisation.steps?"),
         (["run", "cells", "--seed", "x"], "seed"),
+        (["run", "cells", "--models", "monge_mop"], "Did you mean 'monge_map'?"),
+        (["run", "cells", "--split", "populations"], "Did you mean 'population'?"),
         (["run", "cells", "--preset", "huge"], "preset"),
         (["run", "cells", "--n-seeds", "0"], "n_seeds = 0 must be at least 1"),
         (["run", "cells", "--objective.fit-eps", "-1"], "fit_eps = -1.0 must be positive"),

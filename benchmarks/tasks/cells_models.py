@@ -1,0 +1,94 @@
+"""The models of the cells task: each is fitted on training groups and then moves control cells."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from pushforward.benchmarks.tasks.cells_question import Training
+from pushforward.surrogates.blocks import Surrogate
+from pushforward.surrogates.cells import fit_monge_map, identity, mean_shift, pasted
+from pushforward.surrogates.training import stream
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from pushforward.benchmarks.tasks.cells_config import CellsConfig
+
+__all__ = ["MODELS", "REFERENCES", "FitContext", "FittedModel", "reference_rows"]
+
+
+@dataclass(frozen=True)
+class FitContext:
+    """Where and how a model is fitted.
+
+    Parameters
+    ----------
+    seed : of weights and batches.
+    folder : for checkpoints, this fit's own; a killed fit goes on from there.
+    fabric : device and precision.
+    label : at the start of progress lines.
+    """
+
+    seed: int
+    folder: Path
+    fabric: "Fabric"
+    label: str
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A trained model as the task uses it.
+
+    Parameters
+    ----------
+    model : saved under `models/`.
+    predict : control cells of the held-out question -> treated ones, one for each, on the
+        training device.
+    steps : gradient steps taken.
+    nfe : calls of the network for one prediction.
+    """
+
+    model: Surrogate
+    predict: Callable[[Tensor], Tensor]
+    steps: int
+    nfe: int
+
+
+Fit = Callable[[Training, "CellsConfig", FitContext], FittedModel]
+
+
+def _monge_map(training: Training, config: "CellsConfig", context: FitContext) -> FittedModel:
+    fitted = fit_monge_map(
+        training.populations,
+        hidden=tuple(config.hidden),
+        options=config.objective,
+        optimisation=config.optimisation,
+        select_every=config.select_every,
+        seed=context.seed,
+        folder=context.folder,
+        fabric=context.fabric,
+        label=context.label,
+    )
+    return FittedModel(fitted.model, fitted.model, fitted.steps, nfe=1)
+
+
+MODELS: dict[str, Fit] = {"monge_map": _monge_map}
+"""Name -> fit. A model sees `Training` alone, so held-out cells cannot reach it."""
+
+REFERENCES = ("mean_shift", "identity", "pasted")
+"""Rows that learn nothing and stand beside every model."""
+
+
+def reference_rows(
+    training: Training, control: Tensor, n: int, *, seed: int, split: str
+) -> dict[str, Tensor]:
+    """Predictions of the rows that learn nothing: for `control`, or `n` cells pasted."""
+    generator = stream(seed, "pasted", split)
+    return {
+        "mean_shift": mean_shift(control, training.populations),
+        "identity": identity(control),
+        "pasted": pasted(n, training.populations, generator=generator),
+    }
