@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
+from pushforward.benchmarks.study import write
+
 from . import gibbs_pairs, noise_pairs, sparse_routing
-from ._report import write
 
 STUDIES = {"sparse": sparse_routing.run, "noise": noise_pairs.run, "gibbs": gibbs_pairs.run}
 

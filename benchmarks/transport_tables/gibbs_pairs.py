@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pushforward.benchmarks.study import Claim, Study
 from pushforward.surrogates.ot import (
     RunningPotentials,
     couple,
@@ -15,7 +16,6 @@ from pushforward.surrogates.ot import (
 
 from ._clouds import cell_populations, checkerboard, eight_gaussians, mixture, moons, normal
 from ._flow import floor, judge, train
-from ._report import Claim, Study
 
 __all__ = ["run"]
 

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pushforward.benchmarks.study import Claim, Study
 from pushforward.surrogates.ot import couple, gibbs_weights, nearest_noise
 
 from ._clouds import cell_populations, eight_gaussians, mixture, normal
 from ._flow import floor, judge, sliced_error, train
-from ._report import Claim, Study
 
 __all__ = ["run"]
 

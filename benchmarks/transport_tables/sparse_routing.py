@@ -6,10 +6,9 @@ import warnings
 import torch
 from torch import Tensor
 
+from pushforward.benchmarks.study import Claim, Study
 from pushforward.simulators.errors import ConvergenceWarning
 from pushforward.surrogates.ot import cost_matrix, default_eps, round_plan, solve
-
-from ._report import Claim, Study
 
 __all__ = ["run"]
 

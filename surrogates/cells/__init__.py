@@ -1,9 +1,27 @@
 """Single-cell perturbation: learned maps between unpaired populations, and reference rows."""
 
+from pushforward.surrogates.cells.conditional_fitting import ConditionalRecipe, fit_conditional_map
+from pushforward.surrogates.cells.conditional_map import ConditionalMongeMap
+from pushforward.surrogates.cells.conditions import (
+    Chunk,
+    Condition,
+    Drugs,
+    Label,
+    Number,
+    Vector,
+)
+from pushforward.surrogates.cells.costs import (
+    ElasticCost,
+    PNormCost,
+    displacement_sparsity,
+    soft_threshold,
+)
+from pushforward.surrogates.cells.descriptors import DescriptorTable, read_descriptors
 from pushforward.surrogates.cells.fitting import FittedMap, fit_monge_map
 from pushforward.surrogates.cells.flow_fitting import FlowNetworkOptions, fit_flow
 from pushforward.surrogates.cells.flow_objective import FlowObjective, FlowOptions
 from pushforward.surrogates.cells.meta_flow import MetaFlowMatching
+from pushforward.surrogates.cells.mode_of_action import mode_of_action
 from pushforward.surrogates.cells.monge_map import MongeMap
 from pushforward.surrogates.cells.objective import MongeObjective, MongeOptions
 from pushforward.surrogates.cells.population_choice import ChoiceOptions, FittedTransport
@@ -12,20 +30,36 @@ from pushforward.surrogates.cells.references import identity, mean_shift, pasted
 
 __all__ = [
     "ChoiceOptions",
+    "Chunk",
+    "Condition",
+    "ConditionalMongeMap",
+    "ConditionalRecipe",
+    "DescriptorTable",
+    "Drugs",
+    "ElasticCost",
     "FittedMap",
     "FittedTransport",
     "FlowNetworkOptions",
     "FlowObjective",
     "FlowOptions",
+    "Label",
     "MetaFlowMatching",
     "MongeMap",
     "MongeObjective",
     "MongeOptions",
+    "Number",
+    "PNormCost",
     "PopulationMongeMap",
+    "Vector",
+    "displacement_sparsity",
+    "fit_conditional_map",
     "fit_flow",
     "fit_monge_map",
     "fit_population_map",
     "identity",
     "mean_shift",
+    "mode_of_action",
     "pasted",
+    "read_descriptors",
+    "soft_threshold",
 ]

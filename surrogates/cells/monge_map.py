@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pushforward.simulators.errors import DataError
 from pushforward.surrogates.blocks import MLP, Surrogate
+from pushforward.surrogates.cells.costs import soft_threshold
 
 __all__ = ["MongeMap"]
 
@@ -16,11 +17,12 @@ __all__ = ["MongeMap"]
 class MongeMap(Surrogate):
     r"""A transport map near the identity.
 
-        T(x) = x + s f((x − m)/s),    f a multilayer perceptron with GELU
+        T(x) = x + s prox(f((x − m)/s)),    f a multilayer perceptron with GELU
 
     m and s are the mean and one scalar scale of the training cells, so that the network sees
     numbers of order one and the map is equivariant to the units of x. The last layer starts at
-    zero: training starts from "the treatment does nothing".
+    zero: training starts from "the treatment does nothing". prox is the soft threshold that makes
+    displacements sparse, and does nothing by default.
 
     Parameters
     ----------
@@ -28,6 +30,8 @@ class MongeMap(Surrogate):
     hidden : widths of f. [64, 64, 64, 64] is the released conditional-Monge code's (code).
     centre : m, length d; default 0.
     scale : s > 0; default 1.
+    shrinkage : coordinates of the displacement below `shrinkage · s` become exactly zero
+        (`soft_threshold`); 0, the default, for none.
     seed : of the initial weights.
 
     Raises
@@ -59,6 +63,7 @@ class MongeMap(Surrogate):
         hidden: Sequence[int] = (64, 64, 64, 64),
         centre: Sequence[float] | None = None,
         scale: float = 1.0,
+        shrinkage: float = 0.0,
         seed: int = 0,
     ):
         super().__init__()
@@ -68,7 +73,10 @@ class MongeMap(Surrogate):
             raise DataError(f"centre has {len(centre)} entries; dim is {dim}.")
         if not scale > 0:
             raise DataError(f"scale = {scale} must be positive; give the spread of the cells.")
+        if shrinkage < 0:
+            raise DataError(f"shrinkage = {shrinkage} must not be negative.")
         self.dim, self.hidden, self.seed = dim, tuple(hidden), seed
+        self.shrinkage = shrinkage
         middle = torch.zeros(dim) if centre is None else torch.tensor(list(centre))
         self.register_buffer("centre", middle)
         self.register_buffer("scale", torch.tensor(float(scale)))
@@ -77,7 +85,12 @@ class MongeMap(Surrogate):
 
     def configuration(self) -> dict[str, Any]:
         """Sizes and seed; centre and scale travel with the weights."""
-        return {"dim": self.dim, "hidden": list(self.hidden), "seed": self.seed}
+        return {
+            "dim": self.dim,
+            "hidden": list(self.hidden),
+            "shrinkage": self.shrinkage,
+            "seed": self.seed,
+        }
 
     def forward(
         self, inputs: Float[Tensor, "*batch d"], *, condition: None = None
@@ -88,4 +101,5 @@ class MongeMap(Surrogate):
                 f"cells have {inputs.shape[-1]} coordinates; this map was made for {self.dim}. "
                 "Use the features the map was trained with."
             )
-        return inputs + self.scale * self.net((inputs - self.centre) / self.scale)
+        u = self.net((inputs - self.centre) / self.scale)
+        return inputs + self.scale * soft_threshold(u, self.shrinkage)

@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
+from pushforward.benchmarks.study import Claim, Study, render, write
 from pushforward.benchmarks.transport_tables import gibbs_pairs, noise_pairs, sparse_routing
-from pushforward.benchmarks.transport_tables._report import Claim, Study, render, write
 
 
 def test_a_table_shows_mean_error_and_the_fate_of_claims(tmp_path):

@@ -1,0 +1,1 @@
+"""Studies of the maps between cell populations, on problems whose answer is known."""
