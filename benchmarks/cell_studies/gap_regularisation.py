@@ -5,9 +5,10 @@ on cells that no fit saw. On Gaussians the optimal map is known in closed form.
 """
 
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch import nn
 
 from pushforward.benchmarks.cell_studies._problems import PLANE, Problem, gaussians
 from pushforward.benchmarks.study import Claim, Study
@@ -68,7 +69,7 @@ def fit(
     )
     if random_start:
         with torch.no_grad():
-            last = model.net.layers[-1].weight
+            last = cast(nn.Linear, model.net.layers[-1]).weight
             last.normal_(0, 8 / last.shape[1] ** 0.5, generator=stream(seed, "start"))
     train(
         model,

@@ -31,7 +31,7 @@ def as_field(
     values: object, name: str, shape: tuple[int, int], dtype: torch.dtype, device: torch.device
 ) -> Tensor:
     """A real tensor (*batch, nx, ny) of the solver's dtype and device, without NaN."""
-    field = torch.as_tensor(values).to(device, dtype)  # type: ignore[call-overload]
+    field = torch.as_tensor(values).to(device, dtype)
     if field.shape[-2:] != shape:
         raise DataError(
             f"{name} has shape {tuple(field.shape)}; the solver's grid expects (..., {shape[0]}, "

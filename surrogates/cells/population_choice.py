@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import torch
 from jaxtyping import Float
@@ -197,7 +197,7 @@ class _Score:
         names: list[str],
         choice: ChoiceOptions,
     ):
-        self.transport, self.choice = transport, choice
+        self.transport, self.choice = cast(PopulationTransport, transport), choice
         self.parts = []
         for name in names:
             control, treated = populations[name]
