@@ -78,11 +78,34 @@ _ENTRIES = {
   year = {2025},
   doi = {10.1038/s41588-024-01996-0}
 }""",
+    "kochkov2021": """@article{kochkov2021,
+  title = {Machine learning-accelerated computational fluid dynamics},
+  author = {Kochkov, Dmitrii and Smith, Jamie A. and Alieva, Ayya and Wang, Qing and
+            Brenner, Michael P. and Hoyer, Stephan},
+  journal = {Proceedings of the National Academy of Sciences},
+  volume = {118},
+  year = {2021}
+}""",
+    "sun2023": """@inproceedings{sun2023,
+  title = {A Neural {PDE} Solver with Temporal Stencil Modeling},
+  author = {Sun, Zhiqing and Yang, Yiming and Yoo, Shinjae},
+  booktitle = {International Conference on Machine Learning},
+  year = {2023}
+}""",
+    "gu2020": """@inproceedings{gu2020,
+  title = {{HiPPO}: Recurrent Memory with Optimal Polynomial Projections},
+  author = {Gu, Albert and Dao, Tri and Ermon, Stefano and Rudra, Atri and R{\\'e}, Christopher},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2020}
+}""",
 }
 
 CITATIONS: dict[str, tuple[str, ...]] = {
     "pushforward": ("pushforward",),
     "monge_map": ("pushforward", "uscidda2023", "feydy2019"),
+    "learned_correction": ("pushforward", "kochkov2021"),
+    "learned_interpolation": ("pushforward", "kochkov2021"),
+    "temporal_stencil": ("pushforward", "sun2023", "gu2020", "kochkov2021"),
     "monge_gap": ("uscidda2023",),
     "sinkhorn_divergence": ("feydy2019", "cuturi2013"),
     "wasserstein": ("flamary2021",),

@@ -172,7 +172,10 @@ def to_csv(results: Iterable[Result]) -> str:
 
 def to_markdown(boards: Sequence[Board]) -> str:
     """The tables of all boards."""
-    return "\n".join(_board_markdown(board) for board in boards)
+    from pushforward.benchmarks.turbulence_report import turbulence_markdown  # needs Board
+
+    own = {"turbulence": turbulence_markdown}
+    return "\n".join(own.get(board.task, _board_markdown)(board) for board in boards)
 
 
 def insert_between_markers(path: Path, name: str, text: str) -> None:

@@ -14,8 +14,10 @@ from pushforward.benchmarks.leaderboard import (
     to_csv,
     to_markdown,
 )
-from pushforward.benchmarks.plots import figure_svg, plot_headline, plot_scatter, plot_splits
+from pushforward.benchmarks.page_parts import costs_html, figure_html, table_html
+from pushforward.benchmarks.plots import plot_headline, plot_scatter, plot_splits
 from pushforward.benchmarks.result import Result
+from pushforward.benchmarks.turbulence_report import turbulence_section
 from pushforward.simulators.files import atomic_path
 
 __all__ = ["make_page", "write_leaderboard", "write_page"]
@@ -34,7 +36,7 @@ figcaption, .note { color: #555; font-size: 0.9rem; } svg { max-width: 100%; hei
 code { background: #f3f3f3; padding: 0.1rem 0.3rem; border-radius: 3px; overflow-wrap: anywhere; }
 """
 
-READING = """
+READING_CELLS = """
 Every learned row stands beside rows that learn nothing. <b>identity</b> does nothing;
 <b>mean_shift</b> adds the mean effect seen in training; <b>pasted</b> answers with treated cells
 of other populations. Rows in brackets are no models: <b>(floor)</b> is one half of the true
@@ -53,12 +55,13 @@ def make_page(results: Sequence[Result], *, title: str) -> str:
     title : the heading.
     """
     boards = make_boards(results)
-    parts = [_board_section(board) for board in boards]
+    parts = [SECTIONS.get(board.task, _board_section)(board) for board in boards]
+    reading = READING_CELLS if any(board.task == "cells" for board in boards) else ""
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         f"<title>{html.escape(title)}</title><style>{STYLE}</style></head><body>"
-        f"<h1>{html.escape(title)}</h1><p class='note'>{READING}</p>"
+        f"<h1>{html.escape(title)}</h1><p class='note'>{reading}</p>"
         + "".join(parts)
         + f"<p class='note'>Made by pushforward {__version__} from {len(results)} results files; "
         "no number on this page was typed.</p></body></html>\n"
@@ -102,13 +105,15 @@ def _board_section(board: Board) -> str:
         f"leave {html.escape(board.split_kind)} out</h2>",
         f"<p class='note'>{len(board.splits)} splits, {len(board.seeds)} seeds, data fingerprint "
         f"<code>{html.escape(board.data_fingerprint)}</code>.</p>",
-        _table(heads, rows),
-        _figure(
+        table_html(heads, rows),
+        figure_html(
             plot_headline(board), "Mean over splits; bars show the standard error over splits."
         ),
         f"<h3>{html.escape(board.headline[0])}, split by split</h3>",
-        _table(["held out", *columns], [("", [name, *cells]) for name, cells in by_split]),
-        _figure(plot_splits(board), "Mean over seeds; bars show the standard error over seeds."),
+        table_html(["held out", *columns], [("", [name, *cells]) for name, cells in by_split]),
+        figure_html(
+            plot_splits(board), "Mean over seeds; bars show the standard error over seeds."
+        ),
     ]
     pairs = paired_lines(board)
     if pairs:
@@ -123,64 +128,15 @@ def _board_section(board: Board) -> str:
         if samples:
             parts.append(f"<h3>{html.escape(model)}: control, treated and predicted cells</h3>")
             parts.append(
-                _figure(
+                figure_html(
                     plot_scatter(samples),
                     "Two leading principal components, fitted on training cells only. A good "
                     "prediction lies on the treated cells and is as spread out as they are.",
                 )
             )
-    parts.append(_costs(board, learned))
+    parts.append(costs_html(board, learned))
     return "".join(parts)
 
 
-def _costs(board: Board, learned: set[str]) -> str:
-    rows = []
-    for model in (m for m in board.models if m in learned):
-        costs = [r.cost for r in board.results if r.model == model]
-        mean = {
-            key: sum(float(c[key]) for c in costs) / len(costs)
-            for key in ("parameters", "train_seconds", "inference_seconds", "peak_memory_mb")
-        }
-        devices = ", ".join(sorted({str(c["device"]) for c in costs}))
-        rows.append(
-            (
-                "",
-                [
-                    model,
-                    f"{mean['parameters']:.0f}",
-                    f"{mean['train_seconds']:.1f}",
-                    f"{mean['inference_seconds']:.4f}",
-                    f"{mean['peak_memory_mb']:.0f}",
-                    devices,
-                ],
-            )
-        )
-    if not rows:
-        return ""
-    heads = ["model", "parameters", "training s", "inference s", "peak memory MB", "device"]
-    command = html.escape(board.results[0].command)
-    versions = ", ".join(f"{k} {v}" for k, v in board.results[0].versions.items())
-    return (
-        "<h3>Cost of one split and seed</h3>"
-        + _table(heads, rows)
-        + f"<p class='note'>Command: <code>{command}</code><br>{html.escape(versions)}</p>"
-    )
-
-
-def _table(heads: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> str:
-    head = "".join(f"<th scope='col'>{html.escape(h)}</th>" for h in heads)
-    body = "".join(
-        f"<tr class='{kind}'>" + "".join(f"<td>{html.escape(c)}</td>" for c in cells) + "</tr>"
-        for kind, cells in rows
-    )
-    return (
-        f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
-        "</table></div>"
-    )
-
-
-def _figure(figure: object, caption: str) -> str:
-    return (
-        f"<figure role='img' aria-label='{html.escape(caption)}'>{figure_svg(figure)}"  # type: ignore[arg-type]
-        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
-    )
+SECTIONS = {"turbulence": turbulence_section}
+"""Task -> its own section of the page; other tasks have the common one."""

@@ -9,7 +9,7 @@ from pushforward.benchmarks.leaderboard import Board, Cell
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["figure_svg", "plot_headline", "plot_scatter", "plot_splits"]
+__all__ = ["figure_svg", "new_figure", "plot_headline", "plot_scatter", "plot_splits"]
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 LEARNED, REFERENCE, BESIDE = "#0072B2", "#E69F00", "#999999"
@@ -21,7 +21,7 @@ def plot_headline(board: Board) -> "Figure":
     """One panel a headline metric: every row's mean with its standard error over splits."""
     metrics = board.headline
     rows = [*board.models, *board.reference_rows]
-    figure = _figure(3.1 * len(metrics), 0.34 * len(rows) + 1.1)
+    figure = new_figure(3.1 * len(metrics), 0.34 * len(rows) + 1.1)
     axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     learned = {r.model for r in board.results if r.learned}
     for axis, metric in zip(axes, metrics, strict=True):
@@ -46,7 +46,7 @@ def plot_splits(board: Board) -> "Figure":
     metric = board.headline[0]
     rows = [*board.models, *board.reference_rows]
     splits = board.splits
-    figure = _figure(max(4.5, 1.25 * len(splits) + 2.5), 3.4)
+    figure = new_figure(max(4.5, 1.25 * len(splits) + 2.5), 3.4)
     axis = figure.subplots()
     learned = {r.model for r in board.results if r.learned}
     for i, row in enumerate(rows):
@@ -91,7 +91,7 @@ def plot_scatter(samples: Sequence[tuple[str, dict[str, Any]]]) -> "Figure":
     """
     columns = min(len(samples), 5)
     rows = -(-len(samples) // columns)
-    figure = _figure(2.9 * columns, 2.9 * rows + 0.4)
+    figure = new_figure(2.9 * columns, 2.9 * rows + 0.4)
     axes = figure.subplots(rows, columns, squeeze=False)
     styles = {
         "control": (CONTROL, "o", 0.45),
@@ -141,7 +141,8 @@ def figure_svg(figure: "Figure") -> str:
     return text[text.index("<svg") :]
 
 
-def _figure(width: float, height: float) -> "Figure":
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure that belongs to no window."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")

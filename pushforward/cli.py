@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from pushforward.options import Parser, UsageError, limit_threads, parse_with_pr
 
 __all__ = ["main"]
 
-TASKS = ("cells",)
+TASKS = ("cells", "turbulence")
+OF_VERB = {"run": TASKS, "simulate": ("cells",), "evaluate": ("cells",)}
 
 OVERVIEW = f"""\
 pushforward {__version__}: from physics to data to surrogate to an honest leaderboard row.
@@ -91,24 +93,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> None:
-    _task("run", words)
-    parser, options = parse_with_preset(
-        lambda: _cells_parser("run"), _cells_presets(), words[1:], default="small"
-    )
-    config = _instantiate(parser, options)
+    task = _task("run", words)
+    make_parser = {"cells": lambda: _cells_parser("run"), "turbulence": _turbulence_parser}[task]
+    parser, options = parse_with_preset(make_parser, _presets(task), words[1:], default="small")
+    config = _instantiate(parser, options, task)
     _start_logging(options.quiet)
     limit_threads(1)
+    from importlib import import_module
+
     from pushforward.benchmarks.leaderboard import make_boards, to_markdown
     from pushforward.benchmarks.page import write_page
     from pushforward.benchmarks.result import read_results
     from pushforward.benchmarks.run_folder import RunFolder
-    from pushforward.benchmarks.tasks import cells
 
     out = Path(options.out)
     folder = RunFolder(out, preset=options.preset, resume=options.resume)
-    paths = cells.run(config, folder, device=options.device)
+    runner = import_module(f"pushforward.benchmarks.tasks.{task}")
+    paths = runner.run(config, folder, device=options.device)
     results = read_results([folder.results])
-    report = write_page(out / "report.html", results, title="pushforward run cells")
+    report = write_page(out / "report.html", results, title=f"pushforward run {task}")
     if options.json:
         print(json.dumps({"results": [str(p) for p in paths], "report": str(report.resolve())}))
         return
@@ -125,8 +128,8 @@ def _evaluate(words: list[str]) -> None:
         parser.add_argument("--name", required=True, help="name of the model in the tables")
         return parser
 
-    parser, options = parse_with_preset(make_parser, _cells_presets(), words[1:], default="small")
-    config = _instantiate(parser, options)
+    parser, options = parse_with_preset(make_parser, _presets("cells"), words[1:], default="small")
+    config = _instantiate(parser, options, "cells")
     _start_logging(options.quiet)
     limit_threads(1)
     from pushforward.benchmarks.result import Result
@@ -162,7 +165,7 @@ def _simulate(words: list[str]) -> None:
     parser.add_class_arguments(PerturbedPopulations, "simulation")
     options = parser.parse(words[1:])
     _start_logging(options.quiet)
-    simulation = _instantiate(parser, options, "simulation")
+    simulation = _instantiate(parser, options, "cells", "simulation")
     path = Path(options.out)
     if path.suffix != ".h5ad":
         raise UsageError(f"--out {path} must end in .h5ad")
@@ -213,17 +216,21 @@ def _demo(words: list[str]) -> None:
     options = parser.parse(words)
     _start_logging(options.quiet)
     limit_threads(1)
+    from importlib import import_module
+
     from pushforward.benchmarks.leaderboard import make_boards, to_markdown
     from pushforward.benchmarks.page import write_page
     from pushforward.benchmarks.result import read_results
     from pushforward.benchmarks.run_folder import RunFolder
-    from pushforward.benchmarks.tasks import cells
-    from pushforward.benchmarks.tasks.cells_config import CELLS_PRESETS
 
     out = Path(options.out)
-    folder = RunFolder(out / "cells", preset="smoke")
-    cells.run(CELLS_PRESETS["smoke"](), folder, device=options.device)
-    results = read_results([folder.results])
+    folders = []
+    for task in TASKS:
+        folder = RunFolder(out / task, preset="smoke")
+        runner = import_module(f"pushforward.benchmarks.tasks.{task}")
+        runner.run(_presets(task)["smoke"](), folder, device=options.device)
+        folders.append(folder.results)
+    results = read_results(folders)
     report = write_page(out / "report.html", results, title="pushforward demo")
     if options.json:
         print(json.dumps({"report": str(report.resolve())}))
@@ -309,10 +316,51 @@ def _cells_parser(verb: str) -> Parser:
     return parser
 
 
-def _cells_presets() -> dict[str, Callable[[], Any]]:
+def _turbulence_parser() -> Parser:
+    from pushforward.benchmarks.tasks.turbulence_config import TurbulenceConfig
+
+    parser = Parser(
+        prog="pushforward run turbulence",
+        description="Simulate Kolmogorov flow on a fine grid, train coarse models on it, and judge "
+        "them by how long their forecasts stay right and by seconds, beside coarse, finer and "
+        "spectral solvers. Finished parts are skipped: the same line resumes.",
+    )
+    parser.add_argument(
+        "--out", default="pushforward-turbulence", help="folder of results, models and report"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument(
+        "--resume",
+        default="auto",
+        choices=["auto", "never"],
+        help="auto goes on with what is in --out; never refuses a folder that holds anything",
+    )
+    _add_common(parser)
+    parser.add_argument(
+        "--models", nargs="+", type=str, help="rows to learn, of li, li_bundled, lc, tsm"
+    )
+    parser.add_class_arguments(TurbulenceConfig, None, skip={"models"})
+    return parser
+
+
+def _presets(task: str) -> dict[str, Callable[[], Any]]:
+    if task == "turbulence":
+        from pushforward.benchmarks.tasks.turbulence_config import TURBULENCE_PRESETS
+
+        return TURBULENCE_PRESETS
     from pushforward.benchmarks.tasks.cells_config import CELLS_PRESETS
 
     return CELLS_PRESETS
+
+
+def _configuration(task: str) -> type:
+    if task == "turbulence":
+        from pushforward.benchmarks.tasks.turbulence_config import TurbulenceConfig
+
+        return TurbulenceConfig
+    from pushforward.benchmarks.tasks.cells_config import CellsConfig
+
+    return CellsConfig
 
 
 def _add_common(parser: Parser) -> None:
@@ -320,27 +368,27 @@ def _add_common(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
-def _instantiate(parser: Parser, options: Any, key: str | None = None) -> Any:
+def _instantiate(parser: Parser, options: Any, task: str, key: str | None = None) -> Any:
     """Build the configuration; a value out of range is a usage error."""
-    from pushforward.benchmarks.tasks.cells_config import CellsConfig
     from pushforward.simulators.errors import DataError
 
+    kind = _configuration(task)
     try:
         made = parser.instantiate(options)
         if key is not None:
             return made[key]
-        names = CellsConfig.__dataclass_fields__
-        return CellsConfig(**{name: made[name] for name in names})
+        return kind(**{f.name: made[f.name] for f in fields(kind)})
     except DataError as error:
         raise UsageError(str(error)) from error
 
 
 def _task(verb: str, words: list[str]) -> str:
+    known = OF_VERB[verb]
     if not words or words[0] in ("-h", "--help"):
-        print(f"usage: pushforward {verb} TASK [options]\n\ntasks: {', '.join(TASKS)}\n")
-        print(f"Options of a task: pushforward {verb} {TASKS[0]} --help")
+        print(f"usage: pushforward {verb} TASK [options]\n\ntasks: {', '.join(known)}\n")
+        print(f"Options of a task: pushforward {verb} {known[0]} --help")
         raise SystemExit(0 if words else 2)
-    return _chosen("task", words[0], list(TASKS))
+    return _chosen("task", words[0], list(known))
 
 
 def _chosen(kind: str, given: str, known: list[str]) -> str:

@@ -309,6 +309,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--preset", choices=PRESETS, default="small")
     parser.add_argument("--out", type=Path, default=Path("."))
     parser.add_argument("--only", choices=("pairs", "timing"), help="one part of the table")
+    parser.add_argument(
+        "--pairs",
+        nargs="+",
+        choices=[":".join(pair) for pair in PAIRS],
+        default=[":".join(pair) for pair in PAIRS],
+        help="which rows, SOURCE:TARGET",
+    )
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     p = PRESETS[options.preset]
@@ -322,7 +329,7 @@ def main(arguments: list[str] | None = None) -> None:
     done = {(r["source"], r["target"]) for r in result["pairs"]}
     if options.only != "timing":
         for pair in PAIRS:
-            if pair not in done:
+            if pair not in done and ":".join(pair) in options.pairs:
                 result["pairs"].append(run_pair(pair, p))
                 _write(target, result)
     if options.only != "pairs":

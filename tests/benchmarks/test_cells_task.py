@@ -18,7 +18,7 @@ from pushforward.datasets import CellFeatures, open_cells
 from pushforward.datasets.cells import hold_out_population, open_predictions, write_predictions
 from pushforward.simulators.cells import PerturbedPopulations
 from pushforward.simulators.errors import DataError, InterruptedRun
-from pushforward.surrogates.cells import MongeMap, MongeObjective, MongeOptions
+from pushforward.surrogates.cells import MongeMap, MongeObjective, MongeOptions, mean_shift
 from pushforward.surrogates.training import Optimisation, StopSignal
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -284,7 +284,7 @@ def test_real_reference_rows_agree_with_the_data_folders_table(glioblastoma, unc
         scores = score_populations(
             {
                 "identity": question.control,
-                "mean_shift": cells.mean_shift(question.control, question.populations),
+                "mean_shift": mean_shift(question.control, question.populations),
             },
             question.control,
             question.treated,

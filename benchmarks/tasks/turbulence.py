@@ -1,0 +1,288 @@
+"""The turbulence task: coarse forecasts of Kolmogorov flow, judged by duration and by seconds."""
+
+import json
+import logging
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pushforward.benchmarks.metrics.turbulence import energy_spectrum
+from pushforward.benchmarks.result import Metric, Result
+from pushforward.benchmarks.run_folder import RunFolder
+from pushforward.benchmarks.tasks.turbulence_config import (
+    TURBULENCE_SWEEP,
+    FlowSet,
+    TurbulenceConfig,
+)
+from pushforward.benchmarks.tasks.turbulence_reference import (
+    Reference,
+    finite_volume_solver,
+    reference,
+)
+from pushforward.benchmarks.tasks.turbulence_rows import (
+    Row,
+    learned_row,
+    load_model,
+    new_model,
+    persistence,
+    solver_rows,
+)
+from pushforward.benchmarks.tasks.turbulence_scoring import Scores, score_forecast
+from pushforward.simulators.files import write_json
+from pushforward.simulators.turbulence import vorticity
+from pushforward.surrogates.training import Progress, StopSignal, make_fabric
+from pushforward.surrogates.turbulence import fit_rollouts
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+__all__ = ["TASK", "TASK_VERSION", "run"]
+
+log = logging.getLogger(__name__)
+
+TASK = "turbulence"
+TASK_VERSION = 1
+HEADLINE = [
+    "duration_80",
+    "duration_95",
+    "spectrum_error",
+    "diverged",
+    "seconds_per_unit",
+    "seconds_per_unit_alone",
+]
+SHOWN_TIMES = (1.0, 2.0, 4.0, 8.0)  # time units after the start at which a flow is pictured
+
+
+def run(config: TurbulenceConfig, folder: RunFolder, *, device: str = "auto") -> list[Path]:
+    """Simulate, train, forecast, time and score; finished parts are skipped.
+
+    Parameters
+    ----------
+    config : what to do.
+    folder : where reference flows (`predictions/reference`), models and results go.
+    device : auto, cpu, cuda, cuda:N; of the learned models.
+
+    Returns
+    -------
+    Paths of all results files, old and new.
+
+    Raises
+    ------
+    DataError, DivergedError, InterruptedRun : with the exit codes 3, 4 and 75.
+    """
+    fabric = make_fabric(device)
+    folder.claim(config.plain(), sweep=TURBULENCE_SWEEP)
+    with StopSignal() as stop:
+        costs = _train_all(config, folder, fabric, stop)
+        rows = {
+            (name, seed): learned_row(
+                config, name, load_model(name, _model_folder(folder, name, seed)).to(fabric.device)
+            )
+            for name in config.models
+            for seed in config.seeds
+        }
+        timings = _timings(config, folder, rows)
+        stop.raise_if_requested("every trained model and timing")
+        written = []
+        for flows in config.test_sets:
+            truth = _reference(config, flows, folder)
+            plain = {(r.name, 0): r for r in (*solver_rows(config, flows), persistence())}
+            with Progress(len(plain) + len(rows), f"forecasts {flows.name}") as progress:
+                for (name, seed), row in {**plain, **rows}.items():
+                    path = folder.result_path(name, flows.name, seed)
+                    written.append(path)
+                    if not path.exists():
+                        result = _judge(
+                            config, folder, truth, row, seed, timings, costs.get((name, seed))
+                        )
+                        result.write(folder.results)
+                    progress.advance()
+                    stop.raise_if_requested("every finished part")
+    return written
+
+
+def _model_folder(folder: RunFolder, name: str, seed: int) -> Path:
+    return folder.models / f"{name}-{seed}"
+
+
+def _reference(config: TurbulenceConfig, flows: FlowSet, folder: RunFolder) -> Reference:
+    return reference(config, flows, folder.predictions / "reference", config.frames)
+
+
+def _train_all(
+    config: TurbulenceConfig, folder: RunFolder, fabric: "Fabric", stop: StopSignal
+) -> dict[tuple[str, int], dict[str, Any]]:
+    """Train what is not trained yet; returns the cost of each model."""
+    costs: dict[tuple[str, int], dict[str, Any]] = {}
+    data: Tensor | None = None
+    for seed in config.seeds:
+        for name in config.models:
+            home = _model_folder(folder, name, seed)
+            record = home / "cost.json"
+            if not record.exists():
+                if data is None:
+                    known = _reference(config, config.training, folder)
+                    data = torch.cat([known.history, known.truth], 1)
+                    stop.raise_if_requested("the training flows")
+                model = new_model(config, name, seed)
+                reports = fit_rollouts(
+                    model,
+                    data,
+                    stages=config.stages,
+                    optimisation=config.optimisation,
+                    batch_size=config.batch_size,
+                    seed=seed,
+                    folder=folder.training / f"{name}-{seed}",
+                    fabric=fabric,
+                    label=f"{name} seed {seed}",
+                )
+                model.save(home)
+                write_json(
+                    record,
+                    {
+                        "parameters": model.n_parameters,
+                        "train_seconds": round(sum(r.seconds for r in reports), 1),
+                        "train_steps": sum(r.steps for r in reports),
+                        "losses": [float(np.mean(r.losses[-10:])) for r in reports if r.losses],
+                    },
+                )
+                stop.raise_if_requested(f"model {name} of seed {seed}")
+            costs[(name, seed)] = json.loads(record.read_text())
+    return costs
+
+
+def _timings(
+    config: TurbulenceConfig, folder: RunFolder, learned: dict[tuple[str, int], Row]
+) -> dict[str, dict[str, float]]:
+    """Seconds a time unit for every row, in one sitting on one machine, kept in `timings.json`.
+
+    Remove that file and the results to take them again, for instance on a quieter machine.
+    """
+    path = folder.path / "timings.json"
+    if path.exists():
+        return json.loads(path.read_text())
+    flows = config.test_sets[0]
+    truth = _reference(config, flows, folder)
+    rows = {row.name: row for row in solver_rows(config, flows)}
+    rows |= {name: row for (name, seed), row in learned.items() if seed == config.seed}
+    timings = {
+        name: {
+            "seconds_per_unit": row.seconds_per_unit(truth, config, flows=len(truth.first)),
+            "seconds_per_unit_alone": row.seconds_per_unit(truth, config, flows=1),
+        }
+        for name, row in rows.items()
+    }
+    solver = finite_volume_solver(config, flows, config.reference_cells)
+    solver.advance(truth.first[:1], 2)
+    begun = time.perf_counter()
+    solver.advance(truth.first[:1], 32)
+    seconds = (time.perf_counter() - begun) / (32 * solver.dt)
+    timings[f"fv_{config.reference_cells} (truth)"] = {"seconds_per_unit_alone": seconds}
+    write_json(path, timings)
+    return timings
+
+
+def _judge(
+    config: TurbulenceConfig,
+    folder: RunFolder,
+    truth: Reference,
+    row: Row,
+    seed: int,
+    timings: dict[str, dict[str, float]],
+    cost: dict[str, Any] | None,
+) -> Result:
+    flow = config.coarse_flow(truth.flows)
+    frames = truth.truth.shape[1]
+    begun = time.perf_counter()
+    predicted = row.forecast(truth, frames)
+    seconds = time.perf_counter() - begun
+    scores = score_forecast(predicted, truth.truth, spacing=config.frame_spacing, cell=flow.spacing)
+    metrics = dict(scores.metrics)
+    for name, value in timings.get(row.name, {}).items():
+        metrics[name] = Metric(value, 0.0, 1, "s", "lowest")
+    horizon = frames * config.frame_spacing
+    unit = 1 if sys.platform == "darwin" else 1024
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+    learned = cost is not None
+    return Result(
+        task=TASK,
+        task_version=TASK_VERSION,
+        model=row.name,
+        preset=folder.preset,
+        seed=seed,
+        split=truth.flows.name,
+        split_kind="flow",
+        metrics=metrics,
+        reference={
+            name: {**values, "duration_80": horizon, "duration_95": horizon}
+            for name, values in timings.items()
+            if name.endswith("(truth)")
+        },
+        cost={
+            "parameters": 0,
+            "train_seconds": 0.0,
+            "nfe": frames,
+            "device": "cpu",
+            **(cost or {}),
+            "inference_seconds": round(seconds, 4),
+            "peak_memory_mb": round(memory, 1),
+        },
+        config_hash=config.hash,
+        data_fingerprint=truth.fingerprint,
+        headline=HEADLINE,
+        learned=learned,
+        sample=_sample(config, truth, predicted, scores, pictures=seed in (0, config.seed)),
+    )
+
+
+def _sample(
+    config: TurbulenceConfig,
+    truth: Reference,
+    predicted: Tensor,
+    scores: Scores,
+    *,
+    pictures: bool,
+) -> dict[str, Any]:
+    """Curves of every flow, and one flow's vorticity in pictures."""
+    frames = truth.truth.shape[1]
+    every = max(1, frames // 120)
+    sample: dict[str, Any] = {
+        "kind": "forecast",
+        "spacing": config.frame_spacing * every,
+        "training_horizon": max(config.unrolls) * config.frame_spacing,
+        "correlation": np.round(scores.correlation[:, every - 1 :: every], 3).tolist(),
+        "spectrum": [float(f"{v:.4g}") for v in scores.spectrum],
+    }
+    if pictures:
+        cell = config.coarse_flow(truth.flows).spacing
+        index = {
+            t: round(t / config.frame_spacing) - 1
+            for t in SHOWN_TIMES
+            if round(t / config.frame_spacing) <= frames
+        }
+        sample["pictures"] = {
+            name: {
+                f"{t:g}": _picture(vorticity(field[0, i], (cell, cell))) for t, i in index.items()
+            }
+            for name, field in (("forecast", predicted), ("truth", truth.truth))
+        }
+        true = truth.truth[:, 2 * frames // 3 :]
+        sample["true_spectrum"] = _spectrum(true)
+    return sample
+
+
+def _spectrum(velocity: Tensor) -> list[float]:
+    mean = energy_spectrum(velocity).mean((0, 1))
+    return [float(f"{v:.4g}") for v in mean[: velocity.shape[-1] // 2].tolist()]
+
+
+def _picture(field: Tensor) -> list[list[float]] | None:
+    if not torch.isfinite(field).all():
+        return None
+    return [[round(v, 1) for v in line] for line in field.tolist()]

@@ -1,0 +1,198 @@
+"""The flows of the turbulence task: simulated on the reference grid, kept on the coarse one."""
+
+import logging
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from safetensors.torch import safe_open, save_file
+from torch import Tensor
+
+from pushforward.benchmarks.tasks.turbulence_config import SIDE, FlowSet, TurbulenceConfig
+from pushforward.simulators.errors import DataError
+from pushforward.simulators.files import atomic_path
+from pushforward.simulators.provenance import configuration_hash
+from pushforward.simulators.turbulence import (
+    FiniteVolumeSolver,
+    KolmogorovForcing,
+    SpectralSolver,
+    downsample_velocity,
+    project,
+)
+from pushforward.surrogates.training import Progress
+
+__all__ = ["Reference", "finite_volume_solver", "fourier_resample", "reference", "spectral_solver"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A set's truth.
+
+    Parameters
+    ----------
+    flows : what was simulated.
+    history : (flows, frames, 2, x, y), coarse frames up to the start of the forecasts, included.
+    truth : (flows, time, 2, x, y), coarse frames after it.
+    first : (flows, 2, X, Y), the reference's own velocity at the start.
+    fingerprint : of the configuration it was made with.
+    """
+
+    flows: FlowSet
+    history: Float[Tensor, "flows frames 2 x y"]
+    truth: Float[Tensor, "flows time 2 x y"]
+    first: Float[Tensor, "flows 2 X Y"]
+    fingerprint: str
+
+
+def reference(config: TurbulenceConfig, flows: FlowSet, folder: Path, history: int) -> Reference:
+    """Simulate a set, or read it if it was simulated before.
+
+    Flows grow from random velocities on a coarser grid, are refined by Fourier interpolation,
+    and settle on the reference grid before the first frame is kept.
+
+    Parameters
+    ----------
+    config : resolutions and time steps.
+    flows : the set.
+    folder : where `<name>.safetensors` is kept.
+    history : frames before the start of the forecasts, the start included.
+
+    Raises
+    ------
+    DataError : the file there was made with other options.
+    """
+    path = folder / f"{flows.name}.safetensors"
+    wanted = _fingerprint(config, flows, history)
+    if path.exists():
+        with safe_open(path, framework="pt") as opened:
+            found = (opened.metadata() or {}).get("fingerprint")
+            if found != wanted:
+                raise DataError(
+                    f"{path} holds flows of another configuration ({found}, now {wanted}). "
+                    "Remove it, or choose another --out."
+                )
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    else:
+        tensors = _simulate(config, flows, history)
+        with atomic_path(path) as temporary:
+            save_file(tensors, temporary, metadata={"fingerprint": wanted})
+    return Reference(flows, tensors["history"], tensors["truth"], tensors["first"], wanted)
+
+
+def finite_volume_solver(
+    config: TurbulenceConfig, flows: FlowSet, cells: int
+) -> FiniteVolumeSolver:
+    """The finite-volume solver of a set with `cells` for a side of 2 pi."""
+    n = cells * flows.domain
+    return FiniteVolumeSolver(
+        (n, n),
+        domain=SIDE * flows.domain,
+        viscosity=flows.viscosity,
+        drag=flows.drag,
+        forcing=KolmogorovForcing(flows.amplitude) if flows.amplitude else None,
+        dt=config.time_step(cells),
+    )
+
+
+def spectral_solver(config: TurbulenceConfig, flows: FlowSet, cells: int) -> SpectralSolver:
+    """The spectral solver of a set; it takes `stride` times the finite-volume step."""
+    n = cells * flows.domain
+    return SpectralSolver(
+        (n, n),
+        domain=SIDE * flows.domain,
+        viscosity=flows.viscosity,
+        drag=flows.drag,
+        forcing=KolmogorovForcing(flows.amplitude) if flows.amplitude else None,
+        dt=config.stride * config.time_step(cells),
+    )
+
+
+def fourier_resample(
+    field: Float[Tensor, "*batch n n"],
+    *,
+    offset: tuple[float, float],
+    to_cells: int,
+    to_offset: tuple[float, float],
+) -> Float[Tensor, "*batch m m"]:
+    """Values of a field's Fourier interpolant at the points of another grid of the same square.
+
+    Modes that either grid cannot tell from others (half its size and beyond) are left out.
+
+    Parameters
+    ----------
+    field : (*batch, n, n) at `offset`, in its own cells.
+    to_cells, to_offset : the other grid.
+
+    Examples
+    --------
+    >>> import math, torch
+    >>> x = 2 * math.pi * torch.arange(8, dtype=torch.float64) / 8
+    >>> wave = torch.cos(x)[:, None].expand(8, 8)
+    >>> moved = fourier_resample(wave, offset=(0.0, 0.0), to_cells=4, to_offset=(0.5, 0.5))
+    >>> [round(v, 6) for v in moved[:, 0].tolist()]
+    [0.707107, -0.707107, -0.707107, 0.707107]
+    """
+    n = field.shape[-1]
+    waves = torch.arange(-((min(n, to_cells) - 1) // 2), (min(n, to_cells) - 1) // 2 + 1)
+    shift = [2 * math.pi * (b / to_cells - a / n) for a, b in zip(offset, to_offset, strict=True)]
+    phase = torch.exp(1j * waves.double()[:, None] * shift[0])
+    phase = phase * torch.exp(1j * waves.double()[None, :] * shift[1])
+    modes = torch.fft.fft2(field.double())
+    kept = modes[..., (waves % n)[:, None], (waves % n)[None, :]] * phase
+    out = kept.new_zeros(*kept.shape[:-2], to_cells, to_cells)
+    out[..., (waves % to_cells)[:, None], (waves % to_cells)[None, :]] = kept
+    return (torch.fft.ifft2(out).real * (to_cells / n) ** 2).to(field.dtype)
+
+
+def _simulate(config: TurbulenceConfig, flows: FlowSet, history: int) -> dict[str, Tensor]:
+    cells = config.reference_cells
+    solver = finite_volume_solver(config, flows, cells)
+    if flows.spin_up:
+        coarser = finite_volume_solver(config, flows, config.spin_up_cells)
+        state = coarser.initial(seed=flows.seed, batch=(flows.flows,))
+        state = coarser.advance(state, round(flows.spin_up / coarser.dt))
+        parts = [
+            fourier_resample(
+                state[:, i], offset=offset, to_cells=cells * flows.domain, to_offset=offset
+            )
+            for i, offset in enumerate([(1.0, 0.5), (0.5, 1.0)])
+        ]
+        state = project(torch.stack(parts, 1), solver.spacing)
+    else:
+        state = solver.initial(seed=flows.seed, batch=(flows.flows,))
+    factor = cells // config.coarse_cells
+    ahead = round(flows.time / config.frame_spacing)
+    settle = round(flows.settle / config.frame_spacing)
+    frames = []
+    with Progress(settle + history - 1 + ahead, f"reference {flows.name}") as progress:
+        for i in range(1 - settle - history, ahead + 1):
+            if i > 1 - settle - history:
+                state = solver.advance(state, config.frame_steps)
+                progress.advance()
+            if i == 0:
+                first = state.clone()
+            if i > -history:
+                frames.append(downsample_velocity(state, factor))
+    coarse = torch.stack(frames, 1)
+    return {
+        "history": coarse[:, :history].contiguous(),
+        "truth": coarse[:, history:].contiguous(),
+        "first": first,
+    }
+
+
+def _fingerprint(config: TurbulenceConfig, flows: FlowSet, history: int) -> str:
+    return configuration_hash(
+        {
+            **asdict(flows),
+            "history": history,
+            "reference_cells": config.reference_cells,
+            "coarse_cells": config.coarse_cells,
+            "spin_up_cells": config.spin_up_cells,
+            "stride": config.stride,
+        }
+    )

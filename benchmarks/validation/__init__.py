@@ -1,0 +1,1 @@
+"""Simulators judged against published statistics."""

@@ -1,0 +1,164 @@
+"""Turbulent channel flow at Re_τ 180 beside Moser, Kim and Mansour.
+
+    python -m pushforward.benchmarks.validation.channel --reference chan180 --out DIR
+
+runs a minimal flow unit (π x 2 x 0.34π) by direct simulation and writes ``minimal_unit.nc``
+(profiles and spectra with standard errors), ``.json`` (the numbers that are compared, versions,
+command) and ``.png``. ``chan180`` is a folder of their data base.
+"""
+
+import argparse
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from pushforward.datasets.channel import read_mkm_profiles
+from pushforward.simulators.channel import ChannelFlow, ChannelStatistics, perturbed
+from pushforward.simulators.files import atomic_path, write_json
+from pushforward.simulators.provenance import provenance
+from pushforward.surrogates.training import Progress
+
+__all__ = ["compare", "main", "simulate"]
+
+VISCOSITY = 1 / 4200  # bulk velocity 2/3: Re_b = 5600, Re_τ near 180
+H_OVER_U_TAU = 23.6  # in units of h over the laminar centreline velocity
+
+
+def simulate(
+    shape: tuple[int, int, int], *, discard: float, average: float, cfl: float, seed: int
+) -> tuple[xr.Dataset, dict[str, Any]]:
+    """Profiles of a minimal flow unit; times in h/u_τ."""
+    flow = ChannelFlow(shape, lengths=(math.pi, 0.34 * math.pi), viscosity=VISCOSITY, cfl=cfl)
+    state = perturbed(flow, seed=seed)
+    statistics = ChannelStatistics(flow, block_time=2 * H_OVER_U_TAU)
+    start, steps = time.perf_counter(), 0
+    end = (discard + average) * H_OVER_U_TAU
+    with Progress(round(end), "channel, h/U") as progress:
+        while state.time < end:
+            before = int(state.time)
+            state = flow.advance(state, 10)
+            steps += 10
+            if state.time >= discard * H_OVER_U_TAU:
+                statistics.update(state)
+            for _ in range(min(int(state.time), round(end)) - before):
+                progress.advance(re_tau=float(flow.friction_velocity(state)) / VISCOSITY)
+    run = {
+        "shape": list(shape),
+        "steps": steps,
+        "seconds": time.perf_counter() - start,
+        "time_h_over_u_tau_discarded": discard,
+        "time_h_over_u_tau_averaged": average,
+        "cfl": cfl,
+        "seed": seed,
+        "largest_divergence": flow.divergence(state),
+    }
+    return statistics.profiles(), run
+
+
+def compare(profiles: xr.Dataset, reference: xr.Dataset) -> dict[str, float]:
+    """The issue's figures: U+ to y+ = 40, the peak of u', the linearity of the total stress."""
+    inner = profiles["y_plus"].values <= 40
+    at = profiles["y_plus"].values[inner][1:]
+    theirs = np.interp(at, reference["y_plus"], reference["u_plus"])
+    ours = profiles["u_plus"].values[inner][1:]
+    return {
+        "re_tau": float(profiles.attrs["re_tau"]),
+        "reference_re_tau": float(reference.attrs["re_tau"]),
+        "u_plus_largest_relative_difference_to_y_plus_40": float(abs(ours / theirs - 1).max()),
+        "u_rms_peak": float(profiles["u_rms"].max()),
+        "u_rms_peak_error": float(profiles["u_rms_error"][int(profiles["u_rms"].values.argmax())]),
+        "reference_u_rms_peak": float(reference["u_rms"].max()),
+        "u_rms_peak_relative_difference": float(
+            profiles["u_rms"].max() / reference["u_rms"].max() - 1
+        ),
+        "total_stress_largest_residual": float(
+            abs(profiles["total_stress"] - (1 - profiles["y"])).max()
+        ),
+    }
+
+
+def plot(profiles: xr.Dataset, reference: xr.Dataset, target: Path) -> None:
+    """Four panels: mean, rms, shear stress, total stress; bands are two standard errors."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, 3, figsize=(14, 4.2))
+    x = profiles["y_plus"]
+    names = [("u_rms", "u'"), ("v_rms", "v'"), ("w_rms", "w'")]
+    panels = [
+        (axes[0], [("u_plus", "U")]),
+        (axes[1], names),
+        (axes[2], [("uv_plus", "-<u'v'>"), ("viscous_plus", "dU/dy"), ("total_stress", "sum")]),
+    ]
+    for axis, rows in panels:
+        for i, (name, label) in enumerate(rows):
+            line = axis.plot(x, profiles[name], color=f"C{i}", label=label)
+            band = 2 * profiles[f"{name}_error"]
+            axis.fill_between(
+                x,
+                profiles[name] - band,
+                profiles[name] + band,
+                color=line[0].get_color(),
+                alpha=0.2,
+            )
+            axis.plot(reference["y_plus"], reference[name], "k--", lw=0.9)
+        axis.set_xlabel("y+")
+        axis.legend()
+    axes[0].set_xscale("log")
+    axes[0].set_xlim(0.5, 200)
+    axes[0].set_title("mean velocity+")
+    axes[1].set_title("root mean squares+")
+    axes[2].set_title("stresses+")
+    figure.suptitle(
+        f"Minimal flow unit, Re_tau {profiles.attrs['re_tau']:.1f} (colour) and Moser, Kim, "
+        f"Mansour, Re_tau {reference.attrs['re_tau']:.1f} (dashed)"
+    )
+    with atomic_path(target) as temporary:
+        figure.savefig(temporary, dpi=90, bbox_inches="tight")
+    plt.close(figure)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pushforward.benchmarks.validation.channel",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--reference", type=Path, required=True, help="folder of chan180")
+    parser.add_argument("--out", type=Path, default=Path("channel-validation"))
+    parser.add_argument("--shape", type=int, nargs=3, default=(32, 65, 32), help="nx ny nz")
+    parser.add_argument("--discard", type=float, default=8.0, help="h/u_tau before averaging")
+    parser.add_argument("--average", type=float, default=20.0, help="h/u_tau of averaging")
+    parser.add_argument("--cfl", type=float, default=0.8)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    reference = read_mkm_profiles(options.reference)  # before any work, so that it fails early
+    profiles, run = simulate(
+        tuple(options.shape),
+        discard=options.discard,
+        average=options.average,
+        cfl=options.cfl,
+        seed=options.seed,
+    )
+    options.out.mkdir(parents=True, exist_ok=True)
+    target = options.out / "minimal_unit.nc"
+    with atomic_path(target) as temporary:
+        profiles.to_netcdf(temporary)
+    numbers = compare(profiles, reference)
+    write_json(target.with_suffix(".json"), {"numbers": numbers, "run": run, **provenance()})
+    plot(profiles, reference, target.with_suffix(".png"))
+    for name, value in numbers.items():
+        print(f"{name}: {value:.4g}")
+
+
+if __name__ == "__main__":
+    main()

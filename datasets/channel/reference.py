@@ -1,0 +1,97 @@
+"""The Moser-Kim-Mansour statistics, read from the files of their data base."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from pushforward.simulators.errors import DataError
+
+__all__ = ["read_mkm_profiles", "read_mkm_spectra"]
+
+MEANS = ("y", "y+", "Umean", "dUmean/dy", "Wmean", "dWmean/dy", "Pmean")
+STRESSES = ("y", "y+", "R_uu", "R_vv", "R_ww", "R_uv", "R_uw", "R_vw")
+
+
+def read_mkm_profiles(folder: str | os.PathLike[str]) -> xr.Dataset:
+    """Mean velocity and Reynolds stresses of one run, in wall units over the half channel.
+
+    Parameters
+    ----------
+    folder : a run's folder, such as ``chan180``, that holds ``profiles/NAME.means`` and
+        ``profiles/NAME.reystress``.
+
+    Returns
+    -------
+    Dataset over `y` (h): `y_plus, u_plus, u_rms, v_rms, w_rms, uv_plus` (= -<u'v'>+),
+    `viscous_plus` (dU+/dy+), `total_stress`; attribute `re_tau`. The names are those of
+    `ChannelStatistics.profiles`.
+
+    Raises
+    ------
+    DataError : a file is missing, or its columns are others than expected.
+
+    Source: Moser, Kim, Mansour, Phys. Fluids 11, 1999.
+    """
+    folder = Path(folder)
+    name = folder.name
+    means, re_tau = _read(folder / "profiles" / f"{name}.means", MEANS)
+    stress, _ = _read(folder / "profiles" / f"{name}.reystress", STRESSES)
+    if means.shape[0] != stress.shape[0] or not np.allclose(means[:, 0], stress[:, 0]):
+        raise DataError(f"{folder}: the two profile files do not share their points.")
+    uv, viscous = -stress[:, 5], means[:, 3] / re_tau
+    columns = {
+        "y_plus": means[:, 1],
+        "u_plus": means[:, 2],
+        "u_rms": np.sqrt(stress[:, 2]),
+        "v_rms": np.sqrt(stress[:, 3]),
+        "w_rms": np.sqrt(stress[:, 4]),
+        "uv_plus": uv,
+        "viscous_plus": viscous,
+        "total_stress": uv + viscous,
+    }
+    return xr.Dataset(
+        {k: ("y", v) for k, v in columns.items()}, {"y": means[:, 0]}, {"re_tau": re_tau}
+    )
+
+
+def read_mkm_spectra(path: str | os.PathLike[str]) -> xr.Dataset:
+    """One-dimensional spectra at one height: `E_uu, E_vv, E_ww, E_pp` over `k` (1/h).
+
+    Folded to k >= 0, in wall units; the plain sum of a column is the variance. Attributes `re_tau`
+    and `y_plus`.
+
+    Raises
+    ------
+    DataError : no such file, or other columns.
+    """
+    path = Path(path)
+    axis = "k_x" if ".xspec" in path.name else "k_z"
+    table, re_tau = _read(path, (axis, "E_uu", "E_vv", "E_ww", "E_pp"))
+    height = re.search(r"y\+\s*=\s*([0-9.]+)", path.read_text())
+    return xr.Dataset(
+        {f"E_{q}": ("k", table[:, i]) for i, q in enumerate(("uu", "vv", "ww", "pp"), 1)},
+        {"k": table[:, 0]},
+        {"re_tau": re_tau, "y_plus": float(height.group(1)) if height else float("nan")},
+    )
+
+
+def _read(path: Path, wanted: tuple[str, ...]) -> tuple[NDArray[np.float64], float]:
+    """The table of a file and its Re_τ, after its header was found to name the wanted columns."""
+    if not path.is_file():
+        raise DataError(f"no such file: {path}. A run's folder holds profiles/ and spectra/.")
+    header = [line for line in path.read_text().splitlines() if line.startswith(("#", "%"))]
+    names = next((h.lstrip("#% ").split() for h in reversed(header) if wanted[-1] in h), [])
+    if tuple(names) != wanted:
+        raise DataError(f"{path} has columns {names}; expected {list(wanted)}.")
+    # The title of the cited paper contains a Re_tau too: only `Re = ` with the blanks is the run's.
+    re_tau = next((m for h in header if (m := re.search(r"Re(?:_tau)? = ([0-9.]+)", h))), None)
+    if re_tau is None:
+        raise DataError(f"{path} does not say its Re_tau in the header.")
+    table = np.loadtxt(path, comments=["#", "%"], ndmin=2)
+    if table.shape[1] != len(wanted) or not np.isfinite(table).all():
+        raise DataError(f"{path}: {table.shape[1]} columns of numbers, expected {len(wanted)}.")
+    return table, float(re_tau.group(1))

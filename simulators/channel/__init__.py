@@ -1,0 +1,28 @@
+"""Wall turbulence: direct and large-eddy simulation of the flow between two plates."""
+
+from pushforward.simulators.channel.chebyshev import Chebyshev
+from pushforward.simulators.channel.checkpoint import load_state, save_state
+from pushforward.simulators.channel.closures import (
+    WALE,
+    DynamicSmagorinsky,
+    VanDriestSmagorinsky,
+)
+from pushforward.simulators.channel.flow import ChannelFlow, ChannelState
+from pushforward.simulators.channel.orr_sommerfeld import OrrSommerfeldMode, orr_sommerfeld
+from pushforward.simulators.channel.start import perturbed
+from pushforward.simulators.channel.statistics import ChannelStatistics
+
+__all__ = [
+    "WALE",
+    "ChannelFlow",
+    "ChannelState",
+    "ChannelStatistics",
+    "Chebyshev",
+    "DynamicSmagorinsky",
+    "OrrSommerfeldMode",
+    "VanDriestSmagorinsky",
+    "load_state",
+    "orr_sommerfeld",
+    "perturbed",
+    "save_state",
+]

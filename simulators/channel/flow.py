@@ -1,0 +1,392 @@
+"""Incompressible flow between two walls: Fourier x Chebyshev x Fourier, RK3 and Crank-Nicolson."""
+
+import math
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from pushforward.simulators.channel.transforms import PlaneTransforms
+from pushforward.simulators.channel.wall_normal import ImplicitStage, WallNormal, apply
+from pushforward.simulators.errors import DataError, DivergedError
+
+__all__ = ["ChannelFlow", "ChannelState", "Closure"]
+
+# Spalart, Moser and Rogers: explicit γ, ζ; implicit α (old level), β (new level).
+GAMMA = (8 / 15, 5 / 12, 3 / 4)
+ZETA = (0.0, -17 / 60, -5 / 12)
+ALPHA = (29 / 96, -3 / 40, 1 / 6)
+BETA = (37 / 160, 5 / 24, 1 / 6)
+
+# Largest CFL number |u|dt/dx + |v|dt/dy + |w|dt/dz in which the explicit part is trusted.
+CFL_LIMIT = 1.7
+
+
+@runtime_checkable
+class Closure(Protocol):
+    """A sub-grid model: eddy viscosity on the grid from the velocity and its gradients."""
+
+    def __call__(
+        self, velocity: Tensor, gradient: Tensor, flow: "ChannelFlow"
+    ) -> Float[Tensor, "*batch ny nx nz"]:
+        """ν_t ≥ -ν from velocity (3, *batch, ny, nx, nz) and gradient[i, j] = ∂u_i/∂x_j."""
+        ...
+
+
+class ChannelState(NamedTuple):
+    """The flow at one time: what a step needs and nothing else.
+
+    ``v``, ``phi`` = ∇²v and ``g`` = ω_y are Fourier coefficients over the planes, complex
+    (*batch, ny, nx-1, nz/2); ``mean`` holds the plane-mean U and W, (*batch, 2, ny).
+    """
+
+    v: Complex[Tensor, "*batch ny kx kz"]
+    phi: Complex[Tensor, "*batch ny kx kz"]
+    g: Complex[Tensor, "*batch ny kx kz"]
+    mean: Float[Tensor, "*batch 2 ny"]
+    time: float
+    pressure_gradient: Float[Tensor, "*batch"]
+    """-dP/dx that drove the last step."""
+
+
+class ChannelFlow:
+    """Direct or large-eddy simulation of plane channel flow, h = 1, walls at y = ±1.
+
+    ∂u/∂t + ω×u = -∇Π + ν∇²u + Π_x e_x (+ ∇·2ν_t S),   ∇·u = 0,   u = 0 at y = ±1,
+
+    solved for φ = ∇²v and g = ω_y, which removes the pressure and keeps ∇·u = 0 to rounding.
+    Products are formed on 3/2 finer planes (no aliasing in x and z); viscosity is implicit
+    (Crank-Nicolson), the rest third-order Runge-Kutta, second order overall. Sources: Kim, Moin,
+    Moser, J. Fluid Mech. 177, 1987; Spalart, Moser, Rogers, J. Comput. Phys. 96, 1991.
+
+    Parameters
+    ----------
+    shape : (nx, ny, nz): points in x, y (walls included), z; nx and nz even.
+    lengths : (Lx, Lz), the periodic box in half heights.
+    viscosity : ν in units of h and the velocity scale.
+    driving : "flux" holds the bulk velocity, by the pressure gradient that each stage needs;
+        "gradient" holds the pressure gradient.
+    bulk_velocity : for "flux"; 2/3 makes the laminar centreline velocity 1.
+    pressure_gradient : Π_x = u_τ²/h for "gradient".
+    closure : a sub-grid model, or None for direct simulation.
+    dt : fixed time step; give this or cfl.
+    cfl : steps are chosen such that max(|u|/dx + |v|/dy + |w|/dz) dt = cfl, with changes in
+        steps of a few per cent; 0.5 to 1 is usual.
+    device : of the state; float64 always, for the wall-normal problems need it.
+
+    Raises
+    ------
+    DataError : sizes, lengths, viscosity or step that make no sense; both or neither of dt and cfl.
+
+    Examples
+    --------
+    >>> flow = ChannelFlow((8, 17, 8), lengths=(6.0, 3.0), viscosity=0.01, dt=0.01)
+    >>> state = flow.advance(flow.laminar(), 10)
+    >>> exact = 1 - flow.y**2
+    >>> bool((state.mean[0] - exact).abs().max() < 1e-12)
+    True
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        *,
+        lengths: tuple[float | int, float | int],
+        viscosity: float | int,
+        driving: Literal["flux", "gradient"] = "flux",
+        bulk_velocity: float | int = 2 / 3,
+        pressure_gradient: float | int | None = None,
+        closure: Closure | None = None,
+        dt: float | int | None = None,
+        cfl: float | int | None = None,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        if not (viscosity > 0 and math.isfinite(viscosity)):
+            raise DataError(f"viscosity = {viscosity}; expected a positive number.")
+        if driving not in ("flux", "gradient"):
+            raise DataError(f"driving = {driving!r}; 'flux' or 'gradient'.")
+        if driving == "gradient" and pressure_gradient is None:
+            raise DataError(
+                "driving = 'gradient' needs pressure_gradient, which equals u_tau²/h: 1 in units "
+                "of the friction velocity."
+            )
+        if (dt is None) == (cfl is None):
+            raise DataError(f"dt = {dt}, cfl = {cfl}; give one of them.")
+        for name, value in (("dt", dt), ("cfl", cfl)):
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise DataError(f"{name} = {value}; expected a positive number.")
+        if cfl is not None and cfl > CFL_LIMIT:
+            raise DataError(f"cfl = {cfl} is beyond the explicit scheme's limit of {CFL_LIMIT}.")
+        nx, ny, nz = shape
+        self.shape, self.viscosity = (nx, ny, nz), float(viscosity)
+        self.lengths = (float(lengths[0]), float(lengths[1]))
+        self.device = torch.device(device)
+        self.plane = PlaneTransforms(nx, nz, self.lengths, self.device)
+        self.wall = WallNormal(ny, self.plane.k2)
+        self.driving, self.closure = driving, closure
+        self.bulk_velocity, self.given_gradient = float(bulk_velocity), pressure_gradient
+        self.dt, self.cfl = dt, cfl
+        self._stages: tuple[float, list[ImplicitStage]] | None = None
+        k2 = self.plane.k2.clone()
+        k2[0, 0] = 1.0  # the mean is carried apart
+        self._ikx, self._ikz = 1j * self.plane.kx, 1j * self.plane.kz
+        self._ikx_k2, self._ikz_k2 = self._ikx / k2, self._ikz / k2
+
+    @property
+    def y(self) -> Float[Tensor, " ny"]:
+        """Wall-normal points, from -1 to 1."""
+        return self.wall.points
+
+    @property
+    def x(self) -> Float[Tensor, " nx"]:
+        """Streamwise points of the unpadded grid."""
+        nx = self.shape[0]
+        return torch.arange(nx, dtype=torch.float64) * (self.lengths[0] / nx)
+
+    @property
+    def z(self) -> Float[Tensor, " nz"]:
+        """Spanwise points of the unpadded grid."""
+        nz = self.shape[2]
+        return torch.arange(nz, dtype=torch.float64) * (self.lengths[1] / nz)
+
+    # --- states -------------------------------------------------------------------------------
+
+    def laminar(self, batch: tuple[int, ...] = ()) -> ChannelState:
+        """Poiseuille flow of the driving's bulk velocity or pressure gradient."""
+        if self.driving == "flux":
+            centre = 1.5 * self.bulk_velocity
+        else:
+            centre = float(self.given_gradient or 0.0) / (2 * self.viscosity)
+        mean = torch.zeros(*batch, 2, self.shape[1], dtype=torch.float64, device=self.device)
+        mean[..., 0, :] = centre * (1 - self.y**2)
+        zero = torch.zeros(
+            *batch, self.shape[1], *self.plane.modes, dtype=torch.complex128, device=self.device
+        )
+        gradient = mean.new_full(batch, 2 * self.viscosity * centre)
+        return ChannelState(zero, zero.clone(), zero.clone(), mean, 0.0, gradient)
+
+    def from_velocity(
+        self, velocity: Float[Tensor, "*batch 3 nx ny nz"], *, tolerance: float = 1e-6
+    ) -> ChannelState:
+        """A state from u, v, w on the unpadded grid.
+
+        Raises
+        ------
+        DataError : another shape, values that are not finite, slip at the walls, or a divergence
+            above ``tolerance`` (relative to the velocity gradients): says how large it is.
+        """
+        nx, ny, nz = self.shape
+        if velocity.shape[-4:] != (3, nx, ny, nz):
+            raise DataError(
+                f"velocity has shape {tuple(velocity.shape)}; expected (..., 3, {nx}, {ny}, {nz})."
+            )
+        if not bool(torch.isfinite(velocity).all()):
+            raise DataError(
+                f"velocity has {int((~torch.isfinite(velocity)).sum())} non-finite values."
+            )
+        planes = velocity.to(self.device, torch.float64).movedim(-2, -3).movedim(-4, 0)
+        slip = float(planes[..., [0, -1], :, :].abs().max())
+        if slip > 1e-10 * max(1.0, float(planes.abs().max())):
+            raise DataError(
+                f"the velocity is {slip:.3g} at a wall; it must be 0 there (no slip). Walls "
+                "are the first and the last points along y, the middle one of the axes (x, y, z)."
+            )
+        u, v, w = self.plane.to_spectral(planes)
+        divergence = self._ikx * u + apply(self.wall.first, v) + self._ikz * w
+        scale = float((self._ikx * u).abs().max() + (self._ikz * w).abs().max()) or 1.0
+        worst = float(divergence.abs().max())
+        if worst > tolerance * scale and worst > 1e-12:
+            raise DataError(
+                f"the velocity is not divergence-free: largest coefficient of its divergence "
+                f"{worst:.3g} beside gradients of {scale:.3g}. Project it first (`project`)."
+            )
+        mean = torch.stack((u[..., 0, 0].real, w[..., 0, 0].real), dim=-2)
+        g = self._ikz * u - self._ikx * w
+        phi = apply(self.wall.second, v) - self.plane.k2 * v
+        for field in (v, phi, g):
+            field[..., 0, 0] = 0
+        pressure = mean.new_full(mean.shape[:-2], math.nan)
+        return ChannelState(v, phi, g, mean, 0.0, pressure)
+
+    def velocity(self, state: ChannelState) -> Float[Tensor, "*batch 3 nx ny nz"]:
+        """u, v, w on the unpadded grid, axes (x, y, z)."""
+        fields = self.plane.to_physical(*self._velocity(state), padded=False)
+        return fields.movedim(0, -4).movedim(-3, -2).clone()
+
+    def divergence(self, state: ChannelState) -> float:
+        """Largest |∇·u| on the grid."""
+        u, v, w = self._velocity(state)
+        out = self._ikx * u + apply(self.wall.first, v) + self._ikz * w
+        return float(self.plane.to_physical(out, padded=False)[0].abs().max())
+
+    def bulk(self, state: ChannelState) -> Float[Tensor, "*batch"]:
+        """∫U dy / 2."""
+        return state.mean[..., 0, :] @ self.wall.weights / 2
+
+    def friction_velocity(self, state: ChannelState) -> Float[Tensor, "*batch"]:
+        """u_τ from the slope of the mean profile at both walls."""
+        slope = state.mean[..., 0, :] @ self.wall.first[[0, -1]].T
+        return torch.sqrt(self.viscosity * (slope[..., 0] - slope[..., 1]).abs() / 2)
+
+    def _velocity(self, state: ChannelState) -> tuple[Tensor, Tensor, Tensor]:
+        slope = apply(self.wall.first, state.v)
+        u = self._ikx_k2 * slope - self._ikz_k2 * state.g
+        w = self._ikz_k2 * slope + self._ikx_k2 * state.g
+        u[..., 0, 0], w[..., 0, 0] = state.mean[..., 0, :], state.mean[..., 1, :]
+        return u, state.v, w
+
+    # --- time ---------------------------------------------------------------------------------
+
+    def step(self, state: ChannelState) -> ChannelState:
+        """One time step; its length is `dt`, or what `cfl` allows."""
+        dt = self.dt
+        if dt is None:
+            dt = self.stable_step(state)
+        return self._step(state, float(dt))
+
+    def advance(self, state: ChannelState, n_steps: int) -> ChannelState:
+        """Many steps.
+
+        Raises
+        ------
+        DivergedError : the flow left the finite range: says at which step and time.
+        """
+        for done in range(n_steps):
+            following = self.step(state)
+            if not bool(torch.isfinite(following.mean).all()):
+                u_tau = float(self.friction_velocity(state).max())
+                raise DivergedError(
+                    f"the flow is not finite after step {done + 1} of {n_steps}, time "
+                    f"{following.time:.6g} h/U (u_tau before it {u_tau:.4g}, "
+                    f"CFL number {self.courant(state) * (following.time - state.time):.3g}). "
+                    "Lower dt, or refine the grid."
+                )
+            state = following
+        return state
+
+    def courant(self, state: ChannelState) -> float:
+        """max(|u|/dx + |v|/dy + |w|/dz); times dt it is the CFL number."""
+        u, v, w = self.plane.to_physical(*self._velocity(state), padded=False)
+        dx, dz = self.lengths[0] / self.shape[0], self.lengths[1] / self.shape[2]
+        dy = torch.gradient(self.y)[0][:, None, None]
+        return float((u.abs() / dx + v.abs() / dy + w.abs() / dz).max())
+
+    def stable_step(self, state: ChannelState) -> float:
+        """The step that `cfl` allows, rounded down to a grid of 5 % so that it seldom changes."""
+        if self.cfl is None:
+            raise DataError(
+                f"this flow has a fixed step, dt = {self.dt}; build it with cfl instead."
+            )
+        wanted = self.cfl / max(self.courant(state), 1e-12)
+        return 1.05 ** math.floor(math.log(wanted, 1.05))
+
+    def _implicit(self, dt: float) -> list[ImplicitStage]:
+        if self._stages is None or self._stages[0] != dt:
+            self._stages = (dt, [ImplicitStage(self.wall, b * dt * self.viscosity) for b in BETA])
+        return self._stages[1]
+
+    def _step(self, state: ChannelState, dt: float) -> ChannelState:
+        nu, inner = self.viscosity, slice(1, -1)
+        v, phi, g, mean = state.v, state.phi, state.g, state.mean
+        d2 = self.wall.second[inner]
+        # ν dt ∇² of the unknowns; after a stage it follows from the stage's own equation.
+        twice = apply(d2, torch.stack((phi, g)))
+        lap_phi = nu * dt * (twice[0] - self.plane.k2 * phi[..., inner, :, :])
+        lap_g = nu * dt * (twice[1] - self.plane.k2 * g[..., inner, :, :])
+        lap_mean = nu * dt * (mean @ d2.T)
+        previous: Any = None
+        pressure = state.pressure_gradient
+        for i, stage in enumerate(self._implicit(dt)):
+            now = ChannelState(v, phi, g, mean, state.time, pressure)
+            force = self._explicit(now)
+            total = [dt * GAMMA[i] * f for f in force]
+            if previous is not None:
+                total = [a + dt * ZETA[i] * b for a, b in zip(total, previous, strict=True)]
+            previous = force
+            r_phi = phi[..., inner, :, :] + ALPHA[i] * lap_phi + total[0]
+            r_g = g[..., inner, :, :] + ALPHA[i] * lap_g + total[1]
+            r_mean = mean[..., inner] + ALPHA[i] * lap_mean + total[2]
+            v, phi, g = stage.solve_v_and_g(r_phi, r_g)
+            mean, r_mean, pressure = self._drive(stage, r_mean, dt * (GAMMA[i] + ZETA[i]))
+            lap_phi = (phi[..., inner, :, :] - r_phi) / BETA[i]
+            lap_g = (g[..., inner, :, :] - r_g) / BETA[i]
+            lap_mean = (mean[..., inner] - r_mean) / BETA[i]
+        return ChannelState(v, phi, g, mean, state.time + dt, pressure)
+
+    def _drive(
+        self, stage: ImplicitStage, r_mean: Tensor, dt: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The mean profile under the pressure gradient, which "flux" chooses for the bulk."""
+        push = torch.zeros_like(r_mean)
+        push[..., 0, :] = dt
+        if self.driving == "gradient":
+            pressure = r_mean.new_full(r_mean.shape[:-2], float(self.given_gradient or 0.0))
+        else:
+            free = stage.solve_mean(r_mean)[..., 0, :] @ self.wall.weights / 2
+            gain = stage.solve_mean(push)[..., 0, :] @ self.wall.weights / 2
+            pressure = (self.bulk_velocity - free) / gain
+        r_mean = r_mean + pressure[..., None, None] * push
+        return stage.solve_mean(r_mean), r_mean, pressure
+
+    def _explicit(self, state: ChannelState) -> tuple[Tensor, Tensor, Tensor]:
+        """Right-hand sides of φ, g (interior points) and of the mean, without viscosity."""
+        first, plane = self.wall.first, self.plane
+        u, v, w = self._velocity(state)
+        du, dw = apply(first, torch.stack((u, w)))
+        velocity_and_vorticity = plane.to_physical(
+            u,
+            v,
+            w,
+            dw - self._ikz * v,
+            self._ikz * u - self._ikx * w,
+            self._ikx * v - du,
+            padded=True,
+        )
+        h1, h2, h3 = plane.to_spectral(self._cross(velocity_and_vorticity))
+        if self.closure is not None:
+            stress = self._subgrid_force(state, self.closure)
+            h1, h2, h3 = h1 + stress[0], h2 + stress[1], h3 + stress[2]
+        flat = slice(1, -1)
+        along = apply(first[flat], self._ikx * h1 + self._ikz * h3)
+        force_phi = -along - plane.k2 * h2[..., flat, :, :]
+        force_g = (self._ikz * h1 - self._ikx * h3)[..., flat, :, :]
+        mean = torch.stack((h1[..., flat, 0, 0].real, h3[..., flat, 0, 0].real), dim=-2)
+        return force_phi, force_g, mean
+
+    def _cross(self, fields: Tensor) -> Tensor:
+        """u × ω on the planes, into a buffer that the next call overwrites."""
+        u, v, w, a, b, c = fields
+        out = self.plane.buffer("cross", (3, *u.shape), u.dtype)
+        for target, (p, q, r, s) in zip(
+            out, ((v, c, w, b), (w, a, u, c), (u, b, v, a)), strict=True
+        ):
+            torch.mul(p, q, out=target)
+            target.addcmul_(r, s, value=-1)
+        return out
+
+    def gradient(self, state: ChannelState) -> tuple[Tensor, Tensor]:
+        """Velocity (3, *batch, ny, nx, nz) and gradient[i, j] = ∂u_i/∂x_j on the unpadded grid."""
+        velocity = torch.stack(self._velocity(state))
+        parts = (self._ikx * velocity, apply(self.wall.first, velocity), self._ikz * velocity)
+        values = self.plane.to_physical(*velocity, padded=False).clone()
+        slopes = self.plane.to_physical(*torch.cat(parts), padded=False)
+        return values, slopes.unflatten(0, (3, 3)).transpose(0, 1)
+
+    def _subgrid_force(
+        self, state: ChannelState, closure: Closure
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """∇·(2 ν_t S) as Fourier coefficients."""
+        velocity, gradient = self.gradient(state)
+        eddy = closure(velocity, gradient, self)
+        pairs = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+        stress = self.plane.to_spectral(
+            torch.stack([eddy * (gradient[i, j] + gradient[j, i]) for i, j in pairs])
+        )
+        xx, yy, zz, xy, xz, yz = stress
+        dxy, dyy, dyz = apply(self.wall.first, torch.stack((xy, yy, yz)))
+        return (
+            self._ikx * xx + dxy + self._ikz * xz,
+            self._ikx * xy + dyy + self._ikz * yz,
+            self._ikx * xz + dyz + self._ikz * zz,
+        )

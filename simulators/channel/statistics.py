@@ -1,0 +1,195 @@
+"""Running statistics of channel flow: moments and spectra, block by block, no stored fields."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from pushforward.simulators.channel.flow import ChannelFlow, ChannelState
+from pushforward.simulators.errors import DataError
+
+__all__ = ["ChannelStatistics"]
+
+STRESSES = {"uu": (0, 0), "vv": (1, 1), "ww": (2, 2), "uv": (0, 1)}
+
+
+@dataclass
+class _Sums:
+    count: int
+    mean: Tensor
+    stress: Tensor
+    along_x: Tensor
+    along_z: Tensor
+    friction: float
+
+
+class ChannelStatistics:
+    """Plane averages of moments and spectra, summed while the flow runs.
+
+    Moments come from Fourier coefficients (Parseval), so a sample costs no transform. Samples are
+    grouped into blocks of equal time; standard errors are those of the mean over blocks, which is
+    right if a block is longer than the flow's memory (about 1 h/u_τ).
+
+    Parameters
+    ----------
+    flow : the solver whose states will be handed in.
+    block_time : length of a block, in the time units of the flow.
+
+    Raises
+    ------
+    DataError : a block length that is not positive; `profiles` without samples.
+
+    Examples
+    --------
+    >>> flow = ChannelFlow((8, 17, 8), lengths=(6.0, 3.0), viscosity=0.01, dt=0.01)
+    >>> statistics = ChannelStatistics(flow, block_time=1.0)
+    >>> statistics.update(flow.laminar())
+    >>> float(statistics.profiles()["u_plus"][0])
+    0.0
+    """
+
+    def __init__(self, flow: ChannelFlow, *, block_time: float | int) -> None:
+        if not block_time > 0:
+            raise DataError(f"block_time = {block_time} must be positive.")
+        self.flow, self.block_time = flow, float(block_time)
+        self._start: float | None = None
+        self._blocks: dict[int, _Sums] = {}
+
+    def update(self, state: ChannelState) -> None:
+        """Add one state (no batch axis)."""
+        if self._start is None:
+            self._start = state.time
+        block = int((state.time - self._start) / self.block_time + 1e-9)
+        flow, plane = self.flow, self.flow.plane
+        velocity = torch.stack(flow._velocity(state))
+        product = {
+            k: (velocity[i] * velocity[j].conj()).real * plane.multiplicity
+            for k, (i, j) in STRESSES.items()
+        }
+        stress = torch.stack([p.sum((-1, -2)) for p in product.values()])
+        half = plane.positive
+        spectra_x, spectra_z = [], []
+        for name in ("uu", "vv", "ww"):
+            over_z = product[name].sum(-1)
+            folded = over_z[:, :half].clone()
+            folded[:, 1:] += over_z[:, half:].flip(1)
+            spectra_x.append(folded)
+            spectra_z.append(product[name].sum(-2))
+        new = _Sums(
+            1,
+            state.mean.clone(),
+            stress,
+            torch.stack(spectra_x),
+            torch.stack(spectra_z),
+            float(flow.friction_velocity(state)) ** 2,
+        )
+        if block not in self._blocks:
+            self._blocks[block] = new
+            return
+        sums = self._blocks[block]
+        sums.count += 1
+        sums.friction += new.friction
+        for name in ("mean", "stress", "along_x", "along_z"):
+            getattr(sums, name).add_(getattr(new, name))
+
+    @property
+    def n_blocks(self) -> int:
+        """Blocks that hold samples."""
+        return len(self._blocks)
+
+    def profiles(self) -> xr.Dataset:
+        """Profiles in wall units over the half channel, with standard errors over blocks.
+
+        u_τ comes from the mean wall shear. The two halves are folded: U, the variances and spectra
+        are even, the shear stress is odd. Spectra are folded to k >= 0 and sum to the variance
+        (without the plane mean, k = 0 included otherwise). The last block, if it is shorter than
+        half the others, is left out.
+
+        Returns
+        -------
+        Dataset over `y` (distance from the wall, h), `kx`, `kz`: `y_plus, u_plus, u_rms, v_rms,
+        w_rms, uv_plus` (= -<u'v'>+), `viscous_plus`, `total_stress`, each `*_error`, spectra
+        `E_uu_x` and so on; attributes `re_tau, u_tau, u_tau_error, bulk_plus, n_samples, n_blocks`.
+        """
+        blocks = list(self._blocks.values())
+        if not blocks:
+            raise DataError("no samples yet; call update(state) first.")
+        if len(blocks) > 1 and blocks[-1].count < blocks[0].count / 2:
+            blocks = blocks[:-1]
+        flow, nu = self.flow, self.flow.viscosity
+        u_tau = float(np.sqrt(np.mean([b.friction / b.count for b in blocks])))
+        n = len(blocks)
+        mean_flow = torch.stack([b.mean / b.count for b in blocks]).mean(0)
+        per_block = [self._block_profiles(b, mean_flow, u_tau) for b in blocks]
+        out: dict[str, Any] = {}
+        for name in per_block[0]:
+            values = np.stack([p[name] for p in per_block])
+            dims = (
+                ("y",)
+                if values.ndim == 2
+                else (("kx", "y") if name.endswith("_x") else ("kz", "y"))
+            )
+            if name.startswith("E_"):
+                out[name] = (dims, values.mean(0).T)
+                continue
+            mean = values.mean(0)
+            error = values.std(0, ddof=1) / np.sqrt(n) if n > 1 else np.full_like(mean, np.nan)
+            if name.endswith("_rms"):  # averaged as variances
+                root = np.sqrt(np.maximum(mean, 0))
+                error = error / np.maximum(2 * root, 1e-12)
+                mean = root
+            out[name], out[f"{name}_error"] = ("y", mean), ("y", error)
+        ny = flow.shape[1]
+        y = 1 + flow.y[: (ny + 1) // 2].cpu().numpy()
+        frictions = [np.sqrt(b.friction / b.count) for b in blocks]
+        spread = float(np.std(frictions, ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
+        out["y_plus"] = ("y", y * u_tau / nu)
+        bulk = np.mean([float((b.mean[0] / b.count) @ flow.wall.weights) / 2 for b in blocks])
+        return xr.Dataset(
+            out,
+            coords={
+                "y": y,
+                "kx": flow.plane.kx[: flow.plane.positive, 0].cpu().numpy(),
+                "kz": flow.plane.kz.cpu().numpy(),
+            },
+            attrs={
+                "re_tau": u_tau / nu,
+                "u_tau": u_tau,
+                "u_tau_error": spread,
+                "bulk_plus": float(bulk / u_tau),
+                "n_samples": sum(b.count for b in blocks),
+                "n_blocks": n,
+                "block_time_h_over_u_tau": self.block_time * u_tau,
+            },
+        )
+
+    def _block_profiles(
+        self, block: _Sums, mean_flow: Tensor, u_tau: float
+    ) -> dict[str, np.ndarray]:
+        flow, nu = self.flow, self.flow.viscosity
+        half = (flow.shape[1] + 1) // 2
+        mean = block.mean / block.count
+        stress = block.stress / block.count
+        slope = flow.wall.first @ mean[0]
+
+        def fold(profile: Tensor, sign: float = 1.0) -> np.ndarray:
+            return ((profile + sign * profile.flip(-1)) / 2)[..., :half].cpu().numpy()
+
+        # Fluctuations are about the mean of all blocks: <(u - U)²> = <u²> - 2 U <u> + U².
+        square = mean_flow * (2 * mean - mean_flow)
+        variance = {"u": stress[0] - square[0], "v": stress[1], "w": stress[2] - square[1]}
+        out = {"u_plus": fold(mean[0]) / u_tau}
+        out |= {f"{k}_rms": fold(q) / u_tau**2 for k, q in variance.items()}
+        out["uv_plus"] = -fold(stress[3], -1.0) / u_tau**2
+        out["viscous_plus"] = fold(slope, -1.0) * nu / u_tau**2
+        out["total_stress"] = out["uv_plus"] + out["viscous_plus"]
+        for i, name in enumerate(("uu", "vv", "ww")):
+            for label, spectrum in (("x", block.along_x[i]), ("z", block.along_z[i])):
+                folded = (spectrum / block.count).clone()
+                if name != "vv":
+                    folded[:, 0] -= square[0 if name == "uu" else 1]
+                out[f"E_{name}_{label}"] = fold(folded.T).T / u_tau**2
+        return out

@@ -1,0 +1,45 @@
+"""The comparison of channel statistics with published ones."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from pushforward.benchmarks.validation.channel import compare, main, simulate
+
+
+def profiles(scale=1.0):
+    y = np.linspace(0, 1, 50)
+    columns = {
+        "y_plus": 180 * y,
+        "u_plus": scale * 18 * y,
+        "u_rms": scale * np.sin(np.pi * y),
+        "u_rms_error": 0 * y,
+        "total_stress": 1 - y,
+    }
+    return xr.Dataset({k: ("y", v) for k, v in columns.items()}, {"y": y}, {"re_tau": 180.0})
+
+
+def test_equal_profiles_have_no_difference_and_scaled_ones_their_scale():
+    same = compare(profiles(), profiles())
+    assert same["u_plus_largest_relative_difference_to_y_plus_40"] == pytest.approx(0, abs=1e-12)
+    assert same["total_stress_largest_residual"] == 0
+    other = compare(profiles(1.1), profiles())
+    assert other["u_plus_largest_relative_difference_to_y_plus_40"] == pytest.approx(0.1)
+    assert other["u_rms_peak_relative_difference"] == pytest.approx(0.1)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_short_run_gives_profiles_with_its_command():
+    found, run = simulate((8, 17, 8), discard=0.0, average=0.05, cfl=0.5, seed=0)
+    assert run["steps"] >= 10
+    assert run["largest_divergence"] < 1e-10
+    assert bool(torch.isfinite(torch.from_numpy(found["u_plus"].values)).all())
+
+
+def test_a_missing_reference_is_refused_before_the_run(tmp_path):
+    from pushforward.simulators.errors import DataError
+
+    with pytest.raises(DataError, match="no such file"):
+        main(["--reference", str(tmp_path / "chan180"), "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
