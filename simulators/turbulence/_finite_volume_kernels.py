@@ -17,7 +17,17 @@ from numba import prange
 
 from pushforward.simulators.turbulence._compiled import kernel, serial_and_parallel
 
-__all__ = ["GHOST", "SCHEMES", "add", "correct", "fill_ghosts", "implicit_increment", "scale"]
+__all__ = [
+    "BLOCK",
+    "GHOST",
+    "SCHEMES",
+    "add",
+    "correct",
+    "fill_ghosts",
+    "implicit_increment",
+    "scale",
+    "stage",
+]
 
 GHOST = 2
 VAN_LEER, CENTRAL, UPWIND, LAX_WENDROFF = range(4)
@@ -132,12 +142,11 @@ def _sweep(
             faces = flux_x[component]
             carrier_b = at + width if component == 0 else at + 1
             _fluxes(
-                scheme, u[at : at + n], u[carrier_b : carrier_b + n], c[at - width : at - width + n],
-                c[at : at + n], c[at + width : at + width + n],
+                scheme, u[at : at + n], u[carrier_b : carrier_b + n],
+                c[at - width : at - width + n], c[at : at + n], c[at + width : at + width + n],
                 c[at + 2 * width : at + 2 * width + n], ratio[0], faces[width : width + n],
             )  # fmt: skip
             if first >= start:
-                carrier_b = at + width if component == 0 else at + 1
                 y = at - 1
                 _fluxes(
                     scheme, v[y : y + n + 1], v[carrier_b - 1 : carrier_b + n],
