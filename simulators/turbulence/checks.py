@@ -9,7 +9,14 @@ from torch import Tensor
 from pushforward.simulators.errors import DataError, DivergedError
 from pushforward.simulators.turbulence.grid import Number
 
-__all__ = ["as_field", "check_coefficients", "check_courant", "known_option"]
+__all__ = [
+    "COURANT_LIMIT",
+    "as_field",
+    "check_coefficients",
+    "check_courant",
+    "diverged",
+    "known_option",
+]
 
 COURANT_LIMIT = 1.0
 
@@ -56,18 +63,22 @@ def check_courant(courant: Tensor, step: int, dt: float) -> None:
     step : steps taken in this call of `advance`.
     dt : time step.
     """
-    good = courant <= COURANT_LIMIT  # false for NaN
-    if bool(good.all()):
-        return
-    index = tuple(int(i) for i in (~good).nonzero()[0])
+    if not bool((courant <= COURANT_LIMIT).all()):  # false for NaN
+        raise diverged(courant, step, dt)
+
+
+def diverged(courant: Tensor, step: int, dt: float) -> DivergedError:
+    """The error that says where, when and in which flow the worst Courant number is."""
+    worst = courant.nan_to_num(math.inf).argmax()
+    index = tuple(int(i) for i in torch.unravel_index(worst, courant.shape))
     value = float(courant[index])
     where = f" in flow {index} of the batch" if index else ""
     what = (
-        f"the Courant number is {value:.3g} > {COURANT_LIMIT:g}"
+        f"the Courant number is {value:.3g}, above {COURANT_LIMIT:g}"
         if math.isfinite(value)
         else "the velocity is no longer finite"
     )
-    raise DivergedError(
+    return DivergedError(
         f"diverged at step {step} (time {step * dt:.6g}){where}: {what}. "
         "Lower dt, refine the grid or raise the viscosity."
     )

@@ -13,9 +13,11 @@ from pushforward.simulators.turbulence.advection import (
     advect_velocity,
 )
 from pushforward.simulators.turbulence.checks import (
+    COURANT_LIMIT,
     as_field,
     check_coefficients,
     check_courant,
+    diverged,
     known_option,
 )
 from pushforward.simulators.turbulence.forcing import Forcing
@@ -123,7 +125,8 @@ class FiniteVolumeSolver:
         self.advection, self.diffusion, self.stepper = advection, diffusion, stepper
         self.dtype, self.device = dtype, torch.device(device)
         force = torch.zeros(2, 1, 1) if forcing is None else forcing.on_faces(self.grid)
-        self._force = force.to(self.device, dtype)
+        self.force = force.to(self.device, dtype)
+        self._fast: dict[tuple[int, int], Any] = {}
 
     def initial(
         self,
@@ -164,7 +167,7 @@ class FiniteVolumeSolver:
 
     def tendency(self, state: Velocity) -> Velocity:
         """A(v) + f − μ v, plus ν Δ_h v where diffusion is explicit; before the projection."""
-        total = advect_velocity(state, self.spacing, self.dt, self.advection) + self._force
+        total = advect_velocity(state, self.spacing, self.dt, self.advection) + self.force
         if self.drag:
             total = total - self.drag * state
         if self.diffusion == "explicit" and self.viscosity:
@@ -174,6 +177,11 @@ class FiniteVolumeSolver:
     def step(self, state: Velocity) -> Velocity:
         """One time step, differentiable; no check of the result."""
         self._check_shape(state)
+        if self._fast_applies(state):
+            return self._fast_run(state, 1, check=False)[0]
+        return self._eager_step(state)
+
+    def _eager_step(self, state: Velocity) -> Velocity:
         if self.diffusion == "implicit":
             candidate = project(state + self.dt * self.tendency(state), self.spacing)
             return solve_diffusion(candidate, self.spacing, self.viscosity * self.dt)
@@ -193,11 +201,34 @@ class FiniteVolumeSolver:
         DivergedError : a Courant number max(|u|/hx, |v|/hy) dt above 1, or a non-finite value,
             with the step, the time and the flow of the batch.
         """
+        self._check_shape(state)
+        if n_steps < 0:
+            raise DataError(f"n_steps = {n_steps} must be at least 0.")
         check_courant(self.courant(state), 0, self.dt)
+        if self._fast_applies(state):
+            state, done = self._fast_run(state, n_steps, check=True)
+            if done < n_steps or not bool((self.courant(state) <= COURANT_LIMIT).all()):
+                raise diverged(self.courant(state), done, self.dt)
+            return state
         for n in range(n_steps):
-            state = self.step(state)
+            state = self._eager_step(state)
             check_courant(self.courant(state), n + 1, self.dt)
         return state
+
+    def _fast_applies(self, state: Tensor) -> bool:
+        """Kernels carry no gradient and run on the CPU; they know the solver's dtype only."""
+        wants_gradient = torch.is_grad_enabled() and state.requires_grad
+        return state.device.type == "cpu" and state.dtype == self.dtype and not wants_gradient
+
+    def _fast_run(self, state: Tensor, n_steps: int, *, check: bool) -> tuple[Tensor, int]:
+        from pushforward.simulators.turbulence._finite_volume_fast import FastFiniteVolume
+
+        flows = state.reshape(-1, 2, *self.shape)
+        key = (len(flows), torch.get_num_threads())
+        if key not in self._fast:
+            self._fast[key] = FastFiniteVolume(self, flows=len(flows))
+        result, done = self._fast[key].run(flows.detach(), n_steps, check=check)
+        return result.reshape(state.shape), done
 
     def courant(self, state: Velocity) -> Float[Tensor, "*batch"]:
         """max(|u|/hx, |v|/hy) dt of each flow of the batch; NaN if anything is not finite."""

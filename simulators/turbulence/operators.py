@@ -9,6 +9,7 @@ from torch import Tensor
 
 __all__ = [
     "divergence",
+    "inverse_laplacian_eigenvalues",
     "laplacian",
     "laplacian_eigenvalues",
     "project",
@@ -92,9 +93,13 @@ def laplacian_eigenvalues(
 
 
 @lru_cache(maxsize=64)
-def _inverse_eigenvalues(
-    shape: tuple[int, int], spacing: Spacing, dtype: torch.dtype, device: torch.device
+def inverse_laplacian_eigenvalues(
+    shape: tuple[int, int],
+    spacing: Spacing,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device | str = "cpu",
 ) -> Tensor:
+    """1/λ of `laplacian_eigenvalues`, and 0 for the mean. Shared between callers: do not write."""
     values = laplacian_eigenvalues(shape, spacing).clone()
     values[0, 0] = 1.0
     inverse = 1 / values
@@ -123,7 +128,7 @@ def project(
     True
     """
     nx, ny = velocity.shape[-2:]
-    inverse = _inverse_eigenvalues((nx, ny), spacing, velocity.dtype, velocity.device)
+    inverse = inverse_laplacian_eigenvalues((nx, ny), spacing, velocity.dtype, velocity.device)
     modes = torch.fft.rfft2(divergence(velocity, spacing)) * inverse
     q = torch.fft.irfft2(modes, s=(nx, ny))
     gradient = torch.stack(

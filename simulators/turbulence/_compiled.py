@@ -1,0 +1,45 @@
+"""One way to compile kernels with numba, cached on disk where that is possible."""
+
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any, NamedTuple
+
+__all__ = ["Pair", "kernel", "serial_and_parallel"]
+
+
+class Pair(NamedTuple):
+    """The same kernel for one thread and for several."""
+
+    serial: Any
+    parallel: Any
+
+    def on(self, threads: int) -> Any:
+        """The one to use on that many threads."""
+        return self.parallel if threads > 1 else self.serial
+
+
+def kernel(function: Callable, *, parallel: bool = False) -> Any:
+    """Machine code that releases the GIL and follows IEEE arithmetic.
+
+    Only contraction (fused multiply-add) is allowed beyond that, so that NaN is still seen.
+    The machine code is cached beside the source or in the user's cache folder; where neither can
+    be written (a read-only installation without a home) it is made anew in each process.
+    """
+    import numba
+
+    options = {"fastmath": {"contract", "nsz"}, "error_model": "numpy", "nogil": True}
+    try:
+        return numba.njit(parallel=parallel, cache=True, **options)(function)
+    except RuntimeError:  # numba: no locator available for the cache
+        return numba.njit(parallel=parallel, **options)(function)
+
+
+def serial_and_parallel(function: FunctionType) -> Pair:
+    """Compile a kernel whose outer loop is a `prange` for one thread and for several.
+
+    numba's cache tells functions apart by their qualified names, hence a second name.
+    """
+    twin = FunctionType(function.__code__, function.__globals__, function.__name__)
+    twin.__qualname__ = f"{function.__qualname__}_parallel"
+    twin.__module__ = function.__module__
+    return Pair(kernel(function), kernel(twin, parallel=True))
