@@ -27,7 +27,11 @@ def kernel(function: Callable, *, parallel: bool = False) -> Any:
     """
     import numba
 
-    options: dict[str, Any] = {"fastmath": {"contract", "nsz"}, "error_model": "numpy", "nogil": True}
+    options: dict[str, Any] = {
+        "fastmath": {"contract", "nsz"},
+        "error_model": "numpy",
+        "nogil": True,
+    }
     try:
         return numba.njit(parallel=parallel, cache=True, **options)(function)
     except RuntimeError:  # numba: no locator available for the cache
