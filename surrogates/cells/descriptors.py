@@ -103,7 +103,7 @@ class DescriptorTable:
             from rdkit.Chem import Descriptors
         except ImportError as error:
             raise DataError(
-                "RDKit descriptors need the package rdkit: pip install 'pushforward[chem]'. "
+                "RDKit descriptors need the package rdkit: pip install rdkit. "
                 "Or give a table of your own, see DescriptorTable.from_frame."
             ) from error
         columns = tuple(name for name, _ in Descriptors.descList)
