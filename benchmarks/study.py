@@ -1,5 +1,7 @@
 """A study as rows of repeated measurements, rendered with mean and standard error."""
 
+import argparse
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ import numpy as np
 from pushforward.simulators.files import atomic_path, write_json
 from pushforward.simulators.provenance import provenance
 
-__all__ = ["Claim", "Study", "render", "write"]
+__all__ = ["Claim", "Study", "command_line", "render", "write"]
 
 
 @dataclass(frozen=True)
@@ -87,3 +89,17 @@ def write(study: Study, stem: Path, preset: str) -> str:
     with atomic_path(stem.with_suffix(".md")) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return text
+
+
+def command_line(package: str, studies: Mapping[str, Callable[[str], Study]], out: str) -> None:
+    """Parse the arguments of `python -m package`, run the study, write JSON and Markdown."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {package}",
+        description="Run a study; write JSON and Markdown.",
+    )
+    parser.add_argument("study", choices=sorted(studies))
+    parser.add_argument("--preset", choices=("smoke", "small"), default="small")
+    parser.add_argument("--out", type=Path, default=Path(out))
+    arguments = parser.parse_args()
+    study = studies[arguments.study](arguments.preset)
+    print(write(study, arguments.out / arguments.study, arguments.preset))

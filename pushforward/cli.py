@@ -276,6 +276,19 @@ def _cite(words: list[str]) -> None:
     print(json.dumps({"bibtex": text}) if options.json else text)
 
 
+def _add_run_folder(parser: Parser, out: str) -> None:
+    """The options of every verb that fills a run's folder."""
+    parser.add_argument("--out", default=out, help="folder of results, models and report")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument(
+        "--resume",
+        default="auto",
+        choices=["auto", "never"],
+        help="auto goes on with what is in --out; never refuses a folder that holds anything",
+    )
+    _add_common(parser)
+
+
 def _cells_parser(verb: str) -> Parser:
     from pushforward.benchmarks.tasks.cells_config import CellsConfig
     from pushforward.benchmarks.tasks.cells_models import MODELS
@@ -289,17 +302,7 @@ def _cells_parser(verb: str) -> Parser:
         "population and predicted condition as the data do, exactly as `run` scores its own.",
     }
     parser = Parser(prog=f"pushforward {verb} cells", description=about[verb])
-    parser.add_argument(
-        "--out", default="pushforward-cells", help="folder of results, models and report"
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument(
-        "--resume",
-        default="auto",
-        choices=["auto", "never"],
-        help="auto goes on with what is in --out; never refuses a folder that holds anything",
-    )
-    _add_common(parser)
+    _add_run_folder(parser, "pushforward-cells")
     parser.add_argument(
         "--data", nargs="+", type=str, help="h5ad file, or several with the same genes"
     )
@@ -325,17 +328,7 @@ def _turbulence_parser() -> Parser:
         "them by how long their forecasts stay right and by seconds, beside coarse, finer and "
         "spectral solvers. Finished parts are skipped: the same line resumes.",
     )
-    parser.add_argument(
-        "--out", default="pushforward-turbulence", help="folder of results, models and report"
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument(
-        "--resume",
-        default="auto",
-        choices=["auto", "never"],
-        help="auto goes on with what is in --out; never refuses a folder that holds anything",
-    )
-    _add_common(parser)
+    _add_run_folder(parser, "pushforward-turbulence")
     parser.add_argument(
         "--models", nargs="+", type=str, help="rows to learn, of li, li_bundled, lc, tsm"
     )

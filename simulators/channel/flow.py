@@ -211,12 +211,12 @@ class ChannelFlow:
 
     def velocity(self, state: ChannelState) -> Float[Tensor, "*batch 3 nx ny nz"]:
         """u, v, w on the unpadded grid, axes (x, y, z)."""
-        fields = self.plane.to_physical(*self._velocity(state), padded=False)
+        fields = self.plane.to_physical(*self.coefficients(state), padded=False)
         return fields.movedim(0, -4).movedim(-3, -2).clone()
 
     def divergence(self, state: ChannelState) -> float:
         """Largest |∇·u| on the grid."""
-        u, v, w = self._velocity(state)
+        u, v, w = self.coefficients(state)
         out = self._ikx * u + apply(self.wall.first, v) + self._ikz * w
         return float(self.plane.to_physical(out, padded=False)[0].abs().max())
 
@@ -229,7 +229,8 @@ class ChannelFlow:
         slope = state.mean[..., 0, :] @ self.wall.first[[0, -1]].T
         return torch.sqrt(self.viscosity * (slope[..., 0] - slope[..., 1]).abs() / 2)
 
-    def _velocity(self, state: ChannelState) -> tuple[Tensor, Tensor, Tensor]:
+    def coefficients(self, state: ChannelState) -> tuple[Tensor, Tensor, Tensor]:
+        """Fourier coefficients of u, v, w over the planes, each (*batch, ny, nx-1, nz/2)."""
         slope = apply(self.wall.first, state.v)
         u = self._ikx_k2 * slope - self._ikz_k2 * state.g
         w = self._ikz_k2 * slope + self._ikx_k2 * state.g
@@ -267,7 +268,7 @@ class ChannelFlow:
 
     def courant(self, state: ChannelState) -> float:
         """max(|u|/dx + |v|/dy + |w|/dz); times dt it is the CFL number."""
-        u, v, w = self.plane.to_physical(*self._velocity(state), padded=False)
+        u, v, w = self.plane.to_physical(*self.coefficients(state), padded=False)
         dx, dz = self.lengths[0] / self.shape[0], self.lengths[1] / self.shape[2]
         dy = torch.gradient(self.y)[0][:, None, None]
         return float((u.abs() / dx + v.abs() / dy + w.abs() / dz).max())
@@ -332,7 +333,7 @@ class ChannelFlow:
     def _explicit(self, state: ChannelState) -> tuple[Tensor, Tensor, Tensor]:
         """Right-hand sides of φ, g (interior points) and of the mean, without viscosity."""
         first, plane = self.wall.first, self.plane
-        u, v, w = self._velocity(state)
+        u, v, w = self.coefficients(state)
         du, dw = apply(first, torch.stack((u, w)))
         velocity_and_vorticity = plane.to_physical(
             u,
@@ -367,7 +368,7 @@ class ChannelFlow:
 
     def gradient(self, state: ChannelState) -> tuple[Tensor, Tensor]:
         """Velocity (3, *batch, ny, nx, nz) and gradient[i, j] = ∂u_i/∂x_j on the unpadded grid."""
-        velocity = torch.stack(self._velocity(state))
+        velocity = torch.stack(self.coefficients(state))
         parts = (self._ikx * velocity, apply(self.wall.first, velocity), self._ikz * velocity)
         values = self.plane.to_physical(*velocity, padded=False).clone()
         slopes = self.plane.to_physical(*torch.cat(parts), padded=False)

@@ -64,7 +64,7 @@ class ChannelStatistics:
             self._start = state.time
         block = int((state.time - self._start) / self.block_time + 1e-9)
         flow, plane = self.flow, self.flow.plane
-        velocity = torch.stack(flow._velocity(state))
+        velocity = torch.stack(flow.coefficients(state))
         product = {
             k: (velocity[i] * velocity[j].conj()).real * plane.multiplicity
             for k, (i, j) in STRESSES.items()

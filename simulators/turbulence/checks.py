@@ -44,6 +44,8 @@ def as_field(
             f"{name} has shape {tuple(field.shape)}; the solver's grid expects (..., {shape[0]}, "
             f"{shape[1]}) in the order (x, y)."
         )
+    if field.numel() == 0:
+        raise DataError(f"{name} has shape {tuple(field.shape)}: a batch without any flow.")
     bad = ~torch.isfinite(field)
     if bool(bad.any()):
         first = tuple(int(i) for i in bad.nonzero()[0])

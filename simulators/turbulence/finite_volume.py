@@ -239,8 +239,8 @@ class FiniteVolumeSolver:
         )
 
     def _check_shape(self, state: Tensor) -> None:
-        if state.shape[-3:] != (2, *self.shape):
+        if state.shape[-3:] != (2, *self.shape) or state.numel() == 0:
             raise DataError(
                 f"state has shape {tuple(state.shape)}; expected (*batch, 2, {self.shape[0]}, "
-                f"{self.shape[1]}): channel u, v, then x, y."
+                f"{self.shape[1]}): channel u, v, then x, y, and at least one flow."
             )

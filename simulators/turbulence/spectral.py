@@ -219,6 +219,7 @@ class SpectralSolver:
         DivergedError : a Courant number max(|u|/hx, |v|/hy) dt above 1, or a non-finite value,
             with the step, the time and the flow of the batch.
         """
+        self._check_shape(state)
         check_courant(self.courant(state), 0, self.dt)
         for n in range(n_steps):
             state = self.step(state)
@@ -235,9 +236,10 @@ class SpectralSolver:
 
     def _check_shape(self, state: Tensor) -> None:
         nx, ny = self.shape
-        if state.shape[-2:] != (nx, ny // 2 + 1) or not state.is_complex():
+        grid = state.shape[-2:] == (nx, ny // 2 + 1) and state.numel() > 0
+        if not grid or not state.is_complex():
             raise DataError(
                 f"state has shape {tuple(state.shape)} and dtype {state.dtype}; expected complex "
-                f"(*batch, {nx}, {ny // 2 + 1}), the rfft2 of the vorticity. Make one with "
-                "from_velocity or initial."
+                f"(*batch, {nx}, {ny // 2 + 1}) with a flow or more, the rfft2 of the vorticity. "
+                "Make one with from_velocity or initial."
             )

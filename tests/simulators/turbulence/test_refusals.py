@@ -88,6 +88,11 @@ def test_fields_of_another_grid_or_with_nan_are_refused(solver_class):
         solver.from_velocity(torch.zeros(16, 16), v)
     with pytest.raises(DataError, match="state has shape"):
         solver.step(torch.zeros(2, 8, 8))
+    with pytest.raises(DataError, match="without any flow"):
+        solver.from_velocity(torch.zeros(0, 16, 16), torch.zeros(0, 16, 16))
+    state = solver.from_velocity(torch.zeros(1, 16, 16), torch.zeros(1, 16, 16))
+    with pytest.raises(DataError, match="at least one flow|a flow or more"):
+        solver.advance(state[:0], 1)
 
 
 def test_mean_flow_is_refused_by_the_vorticity_form():
