@@ -153,7 +153,8 @@ class CellBatches(IterableDataset):
         order = rng.permutation(len(pool.codes))
         order = order[np.argsort(pool.codes[order], kind="stable")]
         edges = np.searchsorted(pool.codes[order], np.arange(len(self.names) + 1))
-        full, left = [], []
+        full: list[tuple[int, int]] = []
+        left: list[tuple[int, int]] = []
         for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
             for a in range(start, stop, self.batch_size):
                 span = (a, min(a + self.batch_size, stop))
