@@ -86,7 +86,7 @@ def test_round_trip_and_parseval(n_lat, n_lon):
     torch.testing.assert_close(t(field), a, rtol=0, atol=1e-10)
     power = 2 * a.abs().square().sum(-1) - a[:, 0].abs().square()
     torch.testing.assert_close(t.power(field), power)
-    mu, weights = latitude_quadrature(4 * n_lat, "gauss")  # ∫ f² of the same field, finer
+    _, weights = latitude_quadrature(4 * n_lat, "gauss")  # ∫ f² of the same field, finer
     fine = transform(4 * n_lat, n_lon * 2, degrees=t.degrees, orders=t.orders, nodes="gauss")
     square = fine.inverse(a).square().numpy()
     exact = (weights[:, None] * square).sum() * 2 * math.pi / (2 * n_lon)
