@@ -23,7 +23,7 @@ __all__ = ["PRESETS", "run"]
 
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {"cells": 20_000, "rounds": 1, "steps": 20, "hidden": (16,), "genes": 60},
-    "small": {"cells": 1_000_000, "rounds": 5, "steps": 1000, "hidden": (64,) * 4, "genes": 1000},
+    "small": {"cells": 1_000_000, "rounds": 3, "steps": 1000, "hidden": (64,) * 4, "genes": 1000},
 }
 CONTIGUOUS = f"anndata, contiguous blocks of {BATCH}"
 TUNED = MongeOptions(fit_eps=0.05, batch_size=128)
