@@ -117,9 +117,7 @@ class AtmosphereConfig:
     def __post_init__(self) -> None:
         unknown = [m for m in self.models if m not in NETWORKS]
         if unknown:
-            raise DataError(
-                f"unknown models {', '.join(unknown)}; known: {', '.join(NETWORKS)}."
-            )
+            raise DataError(f"unknown models {', '.join(unknown)}; known: {', '.join(NETWORKS)}.")
         if len(self.unrolls) != len(self.unroll_steps) or not self.unrolls:
             raise DataError(
                 f"unrolls has {len(self.unrolls)} stages, unroll_steps {len(self.unroll_steps)}; "
