@@ -233,7 +233,9 @@ def _demo(words: list[str]) -> None:
 
 def _inspect(words: list[str]) -> None:
     parser = Parser(prog="pushforward inspect", description="Say what a file holds.")
-    parser.add_argument("file", help="h5ad, results JSON, netCDF, safetensors, or a model folder")
+    parser.add_argument(
+        "file", help="h5ad, JSON of a result, netCDF, HDF5, safetensors, or a model folder"
+    )
     add_common(parser)
     options = parser.parse(words)
     start_logging(options.quiet)

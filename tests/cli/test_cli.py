@@ -76,6 +76,7 @@ def test_overview_names_every_verb(capsys):
         (["run", "cells", "--help"], "obs column that names the population"),
         (["evaluate", "cells", "--help"], "--predictions"),
         (["simulate", "cells", "--help"], "--simulation.n-populations"),
+        (["simulate", "turbulence", "--help"], "--factors"),
         (["leaderboard", "--help"], "--insert"),
         (["demo", "--help"], "--out"),
         (["inspect", "--help"], "h5ad"),
@@ -105,6 +106,9 @@ def test_every_verb_explains_itself(words, shows, capsys):
         (["evaluate", "cells"], "predictions"),
         (["cite", "monge"], "Did you mean 'monge_"),
         (["simulate", "cells", "--out", "a.txt"], "must end in .h5ad"),
+        (["simulate", "turbulence", "--out", "a.txt"], "must end in .nc"),
+        (["simulate", "turbulence", "--out", "a.nc", "--factors", "3"], "those that do: [1, 2, 4"),
+        (["simulate", "turbulence", "--out", "a.nc", "--factor", "3"], "Did you mean factors?"),
         (["leaderboard"], "results"),
     ],
 )

@@ -1,0 +1,10 @@
+"""Learned models of tracer transport in the atmosphere, and what keeps their mass right."""
+
+from pushforward.surrogates.atmosphere.graphcast import GraphCast
+from pushforward.surrogates.atmosphere.mass_fixer import MassFixer
+from pushforward.surrogates.atmosphere.network import GridNetwork
+from pushforward.surrogates.atmosphere.sfno import SFNO
+from pushforward.surrogates.atmosphere.swin import SwinTransformer
+from pushforward.surrogates.atmosphere.unet import UNet
+
+__all__ = ["SFNO", "GraphCast", "GridNetwork", "MassFixer", "SwinTransformer", "UNet"]
