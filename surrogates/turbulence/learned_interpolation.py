@@ -20,7 +20,8 @@ class LearnedInterpolation(TemporalStencil):
 
     Parameters
     ----------
-    flow, hidden, layers, head, order, input_scale, head_gain, precision, seed : see `TemporalStencil`.
+    flow, hidden, layers, head, order, input_scale, head_gain, precision, seed : see
+        `TemporalStencil`.
     bundle : steps for each call of the network; 1 in the paper.
 
     References
