@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -13,41 +14,47 @@ __all__ = ["FusedAdvection", "fits"]
 G = kernels.GHOST
 
 
-def fits(velocity: Tensor, weights: Tensor) -> bool:
+def fits(velocity: Tensor, weights: Tensor | None) -> bool:
     """Whether the kernels serve these tensors: on the CPU, of one real dtype."""
     known = velocity.dtype in (torch.float32, torch.float64)
-    return velocity.device.type == "cpu" and known and weights.dtype == velocity.dtype
+    alike = weights is None or weights.dtype == velocity.dtype
+    return velocity.device.type == "cpu" and known and alike
 
 
 class FusedAdvection(torch.autograd.Function):
-    """`advection` with weights, by `_advection_kernels`. Gradients once, not of gradients."""
+    """`advection` by `_advection_kernels`. Gradients once, not of gradients."""
 
     @staticmethod
-    def forward(ctx: Any, velocity: Tensor, weights: Tensor, spacing: float) -> Tensor:
+    def forward(ctx: Any, velocity: Tensor, weights: Tensor | None, spacing: float) -> Tensor:
         padded = F.pad(velocity, (G, G, G, G), mode="circular")
-        weights = weights.contiguous()
+        weights = None if weights is None else weights.contiguous()
         ctx.save_for_backward(weights, padded)
         ctx.inverse = velocity.detach().numpy().dtype.type(1 / spacing)
         out = torch.empty_like(velocity, memory_format=torch.contiguous_format)
         kernels.forward.on(_threads(len(out)))(
-            weights.detach().numpy(), padded.detach().numpy(), ctx.inverse, out.numpy()
+            _array(weights), _array(padded), ctx.inverse, out.numpy()
         )
         return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, g_out: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, g_out: Tensor) -> tuple[Tensor, Tensor | None, None]:
         weights, padded = ctx.saved_tensors
-        g_weights, g_padded = torch.empty_like(weights), torch.empty_like(padded)
+        g_weights = None if weights is None else torch.empty_like(weights)
+        g_padded = torch.empty_like(padded)
         kernels.backward.on(_threads(len(g_out)))(
-            weights.numpy(),
-            padded.numpy(),
+            _array(weights),
+            _array(padded),
             ctx.inverse,
-            g_out.contiguous().numpy(),
-            g_weights.numpy(),
-            g_padded.numpy(),
+            _array(g_out.contiguous()),
+            _array(g_weights),
+            _array(g_padded),
         )
         return _fold(g_padded), g_weights, None
+
+
+def _array(tensor: Tensor | None) -> np.ndarray | None:
+    return None if tensor is None else tensor.detach().numpy()
 
 
 def _threads(flows: int) -> int:

@@ -22,9 +22,19 @@ TAPS = 4  # a patch is TAPS x TAPS cells, from one before the face's own cell on
 @kernel
 @no_type_check
 def _values(weights, padded, i, out):
-    """out[c, s, d] = Σ_taps weights · patch, for one row of faces."""
+    """out[c, s, d] = Σ_taps weights · patch, for one row of faces; means without weights."""
     ny = out.shape[-1]
     out[:] = 0
+    if weights is None:
+        half = out.dtype.type(0.5)
+        for c in range(2):
+            here, ahead = padded[c, i + GHOST], padded[c, i + GHOST + 1]
+            for j in range(ny):
+                along_x = half * (here[j + GHOST] + ahead[j + GHOST])
+                along_y = half * (here[j + GHOST] + here[j + GHOST + 1])
+                out[c, 0, j] = out[c, 2, j] = along_x
+                out[c, 1, j] = out[c, 3, j] = along_y
+        return
     for c in range(2):
         for use in range(4):  # (use, axis) flattened
             total = out[c, use]
@@ -101,13 +111,16 @@ def forward(weights, padded, inv_h, out):
 
     Parameters
     ----------
-    weights : (flow, 128, nx, ny), ordered as in `interpolate`.
+    weights : (flow, 128, nx, ny), ordered as in `interpolate`; None: the plain scheme.
     padded : (flow, 2, nx + 2 GHOST, ny + 2 GHOST), the velocity with its periodic images.
     inv_h : 1/h.
     out : (flow, 2, nx, ny).
     """
     for n in prange(len(out)):
-        _forward_one(weights[n], padded[n], inv_h, out[n])
+        if weights is None:
+            _forward_one(None, padded[n], inv_h, out[n])
+        else:
+            _forward_one(weights[n], padded[n], inv_h, out[n])
 
 
 @kernel
@@ -162,21 +175,40 @@ def _backward_one(weights, padded, inv_h, g_out, g_weights, g_padded):
                     before, left, right, after, values[d, c], values[c, 2 + d], g_flux[d],
                     _neighbours(g_padded, c, d, i, ny), g_values[d, c], g_values[c, 2 + d],
                 )  # fmt: skip
+        _values_gradient(weights, padded, i, g_values, g_weights, g_padded)
+
+
+@kernel
+@no_type_check
+def _values_gradient(weights, padded, i, g_values, g_weights, g_padded):
+    """Adjoint of `_values`."""
+    ny = g_values.shape[-1]
+    if weights is None:
+        half = g_values.dtype.type(0.5)
         for c in range(2):
-            for use in range(4):
-                g = g_values[c, use]
-                channel = (c * 4 + use) * TAPS * TAPS
-                for p in range(TAPS):
-                    row = padded[c, i + GHOST - 1 + p]
-                    g_row = g_padded[c, i + GHOST - 1 + p]
-                    for q in range(TAPS):
-                        w = weights[channel + p * TAPS + q, i]
-                        g_w = g_weights[channel + p * TAPS + q, i]
-                        patch = row[GHOST - 1 + q : GHOST - 1 + q + ny]
-                        g_patch = g_row[GHOST - 1 + q : GHOST - 1 + q + ny]
-                        for j in range(ny):
-                            g_w[j] = g[j] * patch[j]
-                            g_patch[j] += g[j] * w[j]
+            here, ahead = g_padded[c, i + GHOST], g_padded[c, i + GHOST + 1]
+            for j in range(ny):
+                along_x = half * (g_values[c, 0, j] + g_values[c, 2, j])
+                along_y = half * (g_values[c, 1, j] + g_values[c, 3, j])
+                here[j + GHOST] += along_x + along_y
+                ahead[j + GHOST] += along_x
+                here[j + GHOST + 1] += along_y
+        return
+    for c in range(2):
+        for use in range(4):
+            g = g_values[c, use]
+            channel = (c * 4 + use) * TAPS * TAPS
+            for p in range(TAPS):
+                row = padded[c, i + GHOST - 1 + p]
+                g_row = g_padded[c, i + GHOST - 1 + p]
+                for q in range(TAPS):
+                    w = weights[channel + p * TAPS + q, i]
+                    g_w = g_weights[channel + p * TAPS + q, i]
+                    patch = row[GHOST - 1 + q : GHOST - 1 + q + ny]
+                    g_patch = g_row[GHOST - 1 + q : GHOST - 1 + q + ny]
+                    for j in range(ny):
+                        g_w[j] = g[j] * patch[j]
+                        g_patch[j] += g[j] * w[j]
 
 
 @serial_and_parallel
@@ -191,4 +223,7 @@ def backward(weights, padded, inv_h, g_out, g_weights, g_padded):
     g_weights, g_padded : gradients with respect to `weights` and `padded`, of their shapes.
     """
     for n in prange(len(g_out)):
-        _backward_one(weights[n], padded[n], inv_h, g_out[n], g_weights[n], g_padded[n])
+        if weights is None:
+            _backward_one(None, padded[n], inv_h, g_out[n], None, g_padded[n])
+        else:
+            _backward_one(weights[n], padded[n], inv_h, g_out[n], g_weights[n], g_padded[n])

@@ -58,7 +58,7 @@ def advection(
     ----------
     Kochkov et al., "Machine learning-accelerated computational fluid dynamics", PNAS 2021.
     """
-    if weights is not None and fits(velocity, weights):
+    if fits(velocity, weights):
         return FusedAdvection.apply(velocity, weights, spacing)
     return eager_advection(velocity, weights, spacing)
 

@@ -54,6 +54,17 @@ def test_a_batch_is_its_flows_on_any_number_of_threads():
     assert torch.equal(together, torch.cat(alone))
 
 
+def test_the_plain_scheme_and_its_gradient_are_the_eager_ones():
+    velocity, _ = random_step((7, 10))
+    exact = velocity.detach().double().requires_grad_()
+    given = torch.randn(velocity.shape, generator=torch.Generator().manual_seed(1))
+    ours, theirs = advection(velocity, None, 0.1), eager_advection(exact, None, 0.1)
+    (found,) = torch.autograd.grad(ours, velocity, given)
+    (wanted,) = torch.autograd.grad(theirs, exact, given.double())
+    for a, b in ((ours, theirs), (found, wanted)):
+        torch.testing.assert_close(a.detach().double(), b.detach(), rtol=1e-4, atol=1e-4)
+
+
 def test_momentum_is_kept_to_rounding():
     velocity, weights = random_step((8, 8))
     change = advection(velocity, weights, 0.1).detach()
