@@ -77,8 +77,8 @@ def gain_lines(board: Board) -> list[str]:
         (m for m in board.models if m.startswith("fv_")), key=lambda m: int(m.split("_")[1])
     )
     pairs = [(m, coarse) for m in learned]
-    if "tsm" in learned:
-        pairs += [("tsm", other) for other in learned if other.startswith("li")]
+    stencils = [m for m in learned if m.startswith("tsm")]
+    pairs += [(m, other) for m in stencils for other in learned if other.startswith("li")]
     lines = []
     for model, other in pairs:
 
