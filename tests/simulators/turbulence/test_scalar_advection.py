@@ -1,6 +1,7 @@
 """Advection of a scalar: known translations, total variation, mass, gradients."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -86,7 +87,7 @@ def test_total_variation_never_rises_with_a_limiter(scheme, courant):
         variation.append((c[0] - c[0].roll(1)).abs().sum().item())
         if variation[-1] > 2.5:
             break
-    rises = max(b - a for a, b in zip(variation, variation[1:], strict=False))
+    rises = max(b - a for a, b in pairwise(variation))
     if limited:
         assert rises < 1e-6
         assert -1e-12 < c.min() < c.max() < 1 + 1e-12
