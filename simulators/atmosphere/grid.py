@@ -43,12 +43,12 @@ class LatLonGrid:
         return torch.arange(self.n_lon, dtype=torch.float64) * self.spacing[1]
 
     @cached_property
-    def lat_edges(self) -> Float[Tensor, " n_lat+1"]:
+    def lat_edges(self) -> Float[Tensor, " edges"]:
         """Latitudes of the faces between rows, from pole to pole, degrees."""
         return torch.arange(self.n_lat + 1, dtype=torch.float64) * self.spacing[0] - 90
 
     @cached_property
-    def lon_edges(self) -> Float[Tensor, " n_lon+1"]:
+    def lon_edges(self) -> Float[Tensor, " edges"]:
         """Longitudes of the faces: entry i is west of cell i, the last equals the first + 360."""
         return (torch.arange(self.n_lon + 1, dtype=torch.float64) - 0.5) * self.spacing[1]
 

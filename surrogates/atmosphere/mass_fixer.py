@@ -1,5 +1,7 @@
 """Mass fixers: whatever a network predicts, the tracer's mass is what it must be."""
 
+import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -49,8 +51,9 @@ class MassFixer(nn.Module):
     mode : see above. `scale` is the published default.
     reference : `stepwise` or `pinned`. A pinned fixer keeps M in itself: call `reset()` before
         every roll-out.
-    bounds : of `clip`: (lower, upper), either may be infinite; None: the least and the greatest c
-        of the sample and tracer, within which transport without sources must stay.
+    bounds : of `clip`: (lower, upper), None where there is none, as (0, None) for positivity.
+        Without bounds: the least and the greatest c of the sample and tracer, within which
+        transport without sources must stay.
     axes : number of trailing axes a budget is closed over: (level, lat, lon).
 
     References
@@ -75,7 +78,7 @@ class MassFixer(nn.Module):
         mode: Mode = "scale",
         *,
         reference: Literal["stepwise", "pinned"] = "stepwise",
-        bounds: tuple[float, float] | None = None,
+        bounds: Sequence[float | int | None] | None = None,
         axes: int = 3,
     ):
         super().__init__()
@@ -83,20 +86,25 @@ class MassFixer(nn.Module):
             raise DataError(f"mode = {mode!r}; expected one of {', '.join(MODES)}.")
         if reference not in REFERENCES:
             raise DataError(f"reference = {reference!r}; expected stepwise or pinned.")
-        if bounds is not None and (mode != "clip" or not bounds[0] < bounds[1]):
-            raise DataError(
-                f"bounds = {bounds} with mode {mode!r}; bounds belong to mode 'clip' and need "
-                "lower < upper."
+        limits = None
+        if bounds is not None:
+            limits = tuple(
+                s * math.inf if b is None else b for s, b in zip((-1, 1), bounds, strict=False)
             )
+            if mode != "clip" or len(bounds) != 2 or not limits[0] < limits[1]:
+                raise DataError(
+                    f"bounds = {bounds} with mode {mode!r}; bounds belong to mode 'clip' and are "
+                    "two numbers, lower < upper, or None where there is none."
+                )
         if axes < 1:
             raise DataError(f"axes = {axes} must be at least 1.")
         self.mode, self.reference, self.axes = mode, reference, axes
-        self.bounds = None if bounds is None else (float(bounds[0]), float(bounds[1]))
+        self.bounds = limits
         self._pinned: Tensor | None = None
 
     def configuration(self) -> dict[str, Any]:
         """Plain values that rebuild the fixer."""
-        bounds = None if self.bounds is None else list(self.bounds)
+        bounds = self.bounds and [b if math.isfinite(b) else None for b in self.bounds]
         return {
             "mode": self.mode,
             "reference": self.reference,

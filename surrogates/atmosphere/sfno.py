@@ -43,7 +43,7 @@ class SphericalConvolution(nn.Module):
 
     def forward(self, x: Float[Tensor, "n c lat lon"]) -> Float[Tensor, "n c lat lon"]:
         """The convolved field."""
-        modes = self.transform(x.float())
+        modes = self.transform(x.to(self.transform.analysis.dtype))
         mixed = torch.einsum("oil,nilm->nolm", torch.view_as_complex(self.weight), modes)
         return self.transform.inverse(mixed).to(x.dtype) + self.bias
 

@@ -167,9 +167,10 @@ class _Block(nn.Module):
         self.mlp = nn.Sequential(
             nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
         )
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
-        for norm in self.norms:
+        norms = [nn.LayerNorm(width) for _ in range(2)]
+        for norm in norms:
             nn.init.zeros_(norm.weight)
+        self.norms = nn.ModuleList(norms)
         self.drop = Drop(drop_path, whole_samples=True)
         self.register_buffer("offsets", _log_offsets(window), persistent=False)
         mask = _latitude_mask(tokens, window, self.shift[0]) if self.shift[0] else None

@@ -117,7 +117,7 @@ def test_clipping_keeps_bounds_until_mass_forbids_it():
     assert (fixed.amax(SPACE) <= high + 1e-9).all()
     tracer = torch.rand(2, 3, 4, 6, generator=torch.Generator().manual_seed(3)).double()
     raw = tracer - 0.3
-    positive = MassFixer("clip", bounds=(0.0, math.inf))(raw, tracer, air[:2], after[:2])
+    positive = MassFixer("clip", bounds=(0, None))(raw, tracer, air[:2], after[:2])
     assert positive.min() >= 0
     assert raw.min() < 0
     full = MassFixer("clip", bounds=(0.0, 1.0))(
