@@ -17,7 +17,11 @@ __all__ = [
 ]
 
 TASKS = ("cells", "turbulence")
-OF_VERB = {"run": TASKS, "simulate": TASKS, "evaluate": ("cells",)}
+OF_VERB = {
+    "run": TASKS,
+    "simulate": tuple(sorted({*TASKS, "atmosphere"})),
+    "evaluate": ("cells",),
+}
 
 
 def run_parser(task: str) -> Parser:
