@@ -71,10 +71,10 @@ def table(results: dict[str, Any]) -> str:
         f"{BATCH} of one population and condition, counts log-normalised; "
         f"{results['rounds']} rounds in turns, each in a fresh process, file in the system's "
         f"cache, {results['processors']} processors. Rates: median (lowest to highest). Shares: "
-        "median over rounds, of anndata's contiguous blocks of that size in the same round. Memory: "
-        "resident peak of the whole process, imports and labels included.",
+        "median over rounds, of anndata's contiguous blocks of that size in the same round. "
+        "Memory: resident peak of the whole process, imports and labels included.",
         "",
-        f"| method | cells/s | share of {BATCH} | share of {LARGE} | peak MB | a worker's peak MB |",
+        f"| method | cells/s | share of {BATCH} | share of {LARGE} | peak MB | worker's MB |",
         "|---|---|---|---|---|---|",
     ]
     for name, rounds in results["reading"].items():
