@@ -43,12 +43,12 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "small": {
         "seeds": 3,
-        "screen": {"n_drugs": 12, "n_cells": 400, "n_control": 400, "n_lines": 2},
+        "screen": {"n_drugs": 12, "n_cells": 300, "n_control": 300, "n_lines": 2},
         "held_drugs": 2,
-        "asked_drugs": 4,
-        "steps": 1000,
-        "paper_steps": 2000,
-        "single_steps": 250,
+        "asked_drugs": 3,
+        "steps": 500,
+        "paper_steps": 600,
+        "single_steps": 150,
     },
 }
 HELD_DOSE = 1000.0
