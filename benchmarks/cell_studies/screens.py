@@ -47,7 +47,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "held_drugs": 2,
         "asked_drugs": 3,
         "steps": 500,
-        "paper_steps": 600,
+        "paper_steps": 500,
         "single_steps": 150,
     },
 }
@@ -248,7 +248,7 @@ def _judge_all(
         add("identity", group, x)
         add("mean shift", group, shift(x, line))
         add("neighbours' shift", group, shift(x, [screen.pair(g) for g in near(group)]))
-        if name != NOISE:  # the same cells as with the table that tells
+        if name == DOSE:
             add("per-condition map", group, _single(screen, group, settings, seed)(x).detach())
         for row, model in maps.items():
             with torch.no_grad():

@@ -23,7 +23,7 @@ __all__ = ["PRESETS", "run"]
 
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {"cells": 20_000, "rounds": 1, "steps": 20, "hidden": (16,), "genes": 60},
-    "small": {"cells": 1_000_000, "rounds": 3, "steps": 500, "hidden": (64,) * 4, "genes": 1000},
+    "small": {"cells": 1_000_000, "rounds": 2, "steps": 500, "hidden": (64,) * 4, "genes": 1000},
 }
 CONTIGUOUS = {n: f"anndata, contiguous blocks of {n}" for n in (BATCH, LARGE)}
 OPTIONS = MongeOptions(fit_eps=0.05, batch_size=128)
