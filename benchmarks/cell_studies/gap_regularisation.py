@@ -39,7 +39,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "dimensions": [8, 16, 32],
         "hidden": (128, 128),
         "plane_steps": 600,
-        "steps": 700,
+        "steps": 450,
         "batch": 256,
     },
 }
