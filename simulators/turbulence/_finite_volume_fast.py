@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pushforward.simulators.turbulence import _finite_volume_kernels as kernels
+from pushforward.simulators.turbulence._compiled import worthwhile_threads
 from pushforward.simulators.turbulence.checks import COURANT_LIMIT
 from pushforward.simulators.turbulence.finite_volume import FiniteVolumeSolver
 from pushforward.simulators.turbulence.operators import (
@@ -15,14 +16,7 @@ from pushforward.simulators.turbulence.operators import (
 )
 from pushforward.simulators.turbulence.tableaux import TABLEAUX
 
-__all__ = ["FastFiniteVolume", "worthwhile_threads"]
-
-CELLS_WORTH_A_THREAD = 16384  # a smaller share is done sooner than a thread is woken
-
-
-def worthwhile_threads(cells: int) -> int:
-    """Threads for a sweep over that many cells: torch's number, fewer if there is little to do."""
-    return max(1, min(torch.get_num_threads(), cells // CELLS_WORTH_A_THREAD))
+__all__ = ["FastFiniteVolume"]
 
 
 class FastFiniteVolume:
