@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pushforward.simulators.turbulence import _spectral_kernels as kernels
 from pushforward.simulators.turbulence._compiled import worthwhile_threads
+from pushforward.simulators.turbulence._transposition import transpose
 from pushforward.simulators.turbulence.checks import COURANT_LIMIT
 from pushforward.simulators.turbulence.spectral import SpectralSolver
 
@@ -157,7 +158,7 @@ class FastSpectral:
         )
 
     def _transpose(self, source: Tensor, target: Tensor) -> None:
-        kernels.transpose.on(self.threads)(
+        transpose.on(self.threads)(
             self.chunks, source.flatten(0, 1).numpy(), target.flatten(0, 1).numpy()
         )
 

@@ -12,12 +12,11 @@ from typing import no_type_check
 import numpy as np
 from numba import prange
 
-from pushforward.simulators.turbulence._compiled import kernel, serial_and_parallel
+from pushforward.simulators.turbulence._compiled import borrowed, kernel, serial_and_parallel
 
-__all__ = ["BLOCK", "linear_steps", "products", "stage", "transpose", "velocity_modes"]
+__all__ = ["BLOCK", "linear_steps", "products", "stage", "velocity_modes"]
 
 BLOCK = 1024  # numbers handled at a time: a few such buffers fit into the nearest cache
-ROWS, COLUMNS = 256, 32  # of a tile to transpose, the quickest of several
 
 
 @kernel
@@ -69,15 +68,14 @@ def _add_weighted(weight, term, out):
 @kernel
 @no_type_check
 def _stage_rows(
-    task, chunks, hats, kx, ky, force, forced, terms, earlier, weights, keep, last, inverse, out
-):
-    flows, K = terms.shape[1], terms.shape[2]
-    rows = flows * K
+    start, stop, hats, kx, ky, force, forced, terms, earlier, weights, keep, last, inverse, out,
+    tendency, total,
+):  # fmt: skip
+    tendency, total = borrowed(tendency), borrowed(total)
+    K = len(ky)
     half = len(kx) // 2 + 1
     rest = len(kx) - half
-    tendency = np.empty(2 * len(kx), terms.dtype)
-    total = np.empty(2 * len(kx), terms.dtype)
-    for row in range(task * rows // chunks, (task + 1) * rows // chunks):
+    for row in range(start, stop):
         flow, k = row // K, row % K
         p, q = hats[flow, 0, k], hats[flow, 1, k]
         end = len(p) - 2 * rest
@@ -94,6 +92,20 @@ def _stage_rows(
         if last:
             terms[0, flow, k, :] = total
         _velocity(total, inverse[k], kx, ky[k], out[flow, 0, k], out[flow, 1, k])
+
+
+@kernel
+@no_type_check
+def _stage_chunk(
+    task, chunks, hats, kx, ky, force, forced, terms, earlier, weights, keep, last, inverse, out
+):
+    rows = terms.shape[1] * terms.shape[2]
+    tendency = np.empty(2 * len(kx), terms.dtype)
+    total = np.empty(2 * len(kx), terms.dtype)
+    _stage_rows(
+        task * rows // chunks, (task + 1) * rows // chunks, hats, kx, ky, force, forced, terms,
+        earlier, weights, keep, last, inverse, out, tendency, total,
+    )  # fmt: skip
 
 
 @serial_and_parallel
@@ -115,8 +127,11 @@ def stage(chunks, hats, kx, ky, force, forced, terms, earlier, weights, keep, la
     inverse : 1/(k² nx ny), (K, R).
     out : velocity, (flow, 2, K, 2 nx).
     """
+    hats, kx, ky, force = borrowed(hats), borrowed(kx), borrowed(ky), borrowed(force)
+    terms, weights, inverse = borrowed(terms), borrowed(weights), borrowed(inverse)
+    out = borrowed(out)
     for task in prange(chunks):
-        _stage_rows(
+        _stage_chunk(
             task, chunks, hats, kx, ky, force, forced, terms, earlier, weights, keep, last,
             inverse, out,
         )  # fmt: skip
@@ -126,6 +141,7 @@ def stage(chunks, hats, kx, ky, force, forced, terms, earlier, weights, keep, la
 @no_type_check
 def velocity_modes(vorticity, inverse, kx, ky, out):
     """The velocity's modes of (flow, K, 2 R) in (flow, 2, K, 2 nx)."""
+    vorticity, inverse, out = borrowed(vorticity), borrowed(inverse), borrowed(out)
     for flow in range(len(vorticity)):
         for k in range(len(ky)):
             _velocity(vorticity[flow, k], inverse[k], kx, ky[k], out[flow, 0, k], out[flow, 1, k])
@@ -168,40 +184,11 @@ def products(chunks, inv_h, velocity, rates):
 
     rates : one number a task, overwritten.
     """
+    velocity, rates = borrowed(velocity), borrowed(rates)
     tasks = len(velocity) * chunks
     for task in prange(tasks):
         rates[task] = _products_chunk(task, chunks, inv_h, velocity)
     return rates[:tasks].max() + (rates[:tasks].sum() * 0)
-
-
-@kernel
-@no_type_check
-def _transpose_rows(source, target, columns, start, stop):
-    """Rows start … stop of the target, tile by tile: reads a few rows in step, writes in order."""
-    width, pitch = target.shape[1], source.shape[1]
-    read, write = source.reshape(-1), target.reshape(-1)
-    for i0 in range(start, stop, ROWS):
-        i1 = min(i0 + ROWS, stop)
-        for j0 in range(0, columns, COLUMNS):
-            n = min(COLUMNS, columns - j0)
-            for i in range(i0, i1):
-                row = write[i * width + j0 : i * width + j0 + n]
-                column = read[j0 * pitch + i : (j0 + n - 1) * pitch + i + 1 : pitch]
-                for j in range(n):
-                    row[j] = column[j]
-
-
-@serial_and_parallel
-@no_type_check
-def transpose(chunks, source, target):
-    """target[f, i, j] = source[f, j, i] wherever both have such a place."""
-    flows = len(target)
-    rows = min(target.shape[1], source.shape[2])
-    columns = min(target.shape[2], source.shape[1])
-    for task in prange(flows * chunks):
-        flow, chunk = task // chunks, task % chunks
-        start, stop = chunk * rows // chunks, (chunk + 1) * rows // chunks
-        _transpose_rows(source[flow], target[flow], columns, start, stop)
 
 
 @kernel
