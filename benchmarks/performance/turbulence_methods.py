@@ -16,6 +16,7 @@ from pushforward.simulators.turbulence import (
     SpectralSolver,
     stable_time_step,
 )
+from pushforward.simulators.turbulence.exponential import SpectralStepper
 
 __all__ = ["Case", "Ours", "Peer", "solver_of"]
 
@@ -27,7 +28,7 @@ class Case(NamedTuple):
 
     name: str
     equation: str
-    stepper: str
+    stepper: SpectralStepper
     n: int
     methods: tuple[tuple[str, str, int], ...]  # label, whose, flows at once
 
@@ -35,21 +36,24 @@ class Case(NamedTuple):
 def solver_of(case: Case) -> FiniteVolumeSolver | SpectralSolver:
     """Our solver of a case, float32."""
     h = LENGTH / case.n
-    common = {"domain": LENGTH, "viscosity": VISCOSITY, "drag": DRAG}
     if case.equation == "spectral":
         return SpectralSolver(
             (case.n, case.n),
+            domain=LENGTH,
+            viscosity=VISCOSITY,
+            drag=DRAG,
+            forcing=KolmogorovForcing(wavenumber=WAVENUMBER),
             dt=stable_time_step((h, h)),
             stepper=case.stepper,
-            forcing=KolmogorovForcing(wavenumber=WAVENUMBER),
-            **common,
         )
     half = WAVENUMBER * h / 2  # peers take the forcing at points, ours is its mean over faces
     return FiniteVolumeSolver(
         (case.n, case.n),
-        dt=stable_time_step((h, h), viscosity=VISCOSITY),
+        domain=LENGTH,
+        viscosity=VISCOSITY,
+        drag=DRAG,
         forcing=KolmogorovForcing(amplitude=half / math.sin(half), wavenumber=WAVENUMBER),
-        **common,
+        dt=stable_time_step((h, h), viscosity=VISCOSITY),
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numba import prange
 
 from pushforward.simulators.turbulence._compiled import borrowed, kernel, serial_and_parallel
+from pushforward.simulators.turbulence._rates import greatest_rate, larger
 
 __all__ = [
     "BLOCK",
@@ -240,8 +241,7 @@ def _subtract(row, ahead, here, inv_h, greatest):
     for j in range(len(here)):
         value = row[j] - (ahead[j] - here[j]) * inv_h
         row[j] = value
-        size = abs(value)
-        greatest[j] = size if size > greatest[j] else greatest[j]
+        greatest[j] = larger(abs(value), greatest[j])
 
 
 @kernel
@@ -252,7 +252,7 @@ def _correct_chunk(task, chunks, inv_h, q, velocity):
     flow, chunk = task // chunks, task % chunks
     start, stop = chunk * nx // chunks, (chunk + 1) * nx // chunks
     _correct_rows(start, stop, inv_h, q[flow], velocity[flow, 0], velocity[flow, 1], greatest)
-    return max(greatest[0].max() * inv_h[0], greatest[1].max() * inv_h[1])
+    return greatest_rate(greatest, inv_h)
 
 
 @kernel
@@ -302,18 +302,6 @@ def fill_ghosts(velocity):
     _fill_rows(velocity)
 
 
-@kernel
-@no_type_check
-def _greatest(rates, velocity):
-    """The greatest rate, or NaN: a transform has spread a NaN over all of its flow."""
-    greatest = rates.max()
-    for flow in range(velocity.shape[0]):
-        for component in range(2):
-            probe = velocity[flow, component, GHOST, GHOST]
-            greatest += probe - probe  # 0, or NaN if the flow is no longer finite
-    return greatest
-
-
 @serial_and_parallel
 @no_type_check
 def correct(chunks, inv_h, q, velocity, rates):
@@ -326,7 +314,7 @@ def correct(chunks, inv_h, q, velocity, rates):
     for task in prange(tasks):
         rates[task] = _correct_chunk(task, chunks, inv_h, q, velocity)
     _fill_rows(velocity)
-    return _greatest(rates, velocity)
+    return rates.max()
 
 
 @kernel
@@ -338,7 +326,7 @@ def _add_chunk(task, chunks, inv_h, increment, velocity):
     flow, chunk = task // chunks, task % chunks
     start, stop = chunk * nx // chunks, (chunk + 1) * nx // chunks
     _add_rows(start, stop, increment[flow], velocity[flow], zero, greatest)
-    return max(greatest[0].max() * inv_h[0], greatest[1].max() * inv_h[1])
+    return greatest_rate(greatest, inv_h)
 
 
 @kernel
@@ -365,7 +353,7 @@ def add(chunks, inv_h, increment, velocity, rates):
     for task in prange(tasks):
         rates[task] = _add_chunk(task, chunks, inv_h, increment, velocity)
     _fill_rows(velocity)
-    return _greatest(rates, velocity)
+    return rates.max()
 
 
 @serial_and_parallel

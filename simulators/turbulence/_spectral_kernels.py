@@ -13,6 +13,7 @@ import numpy as np
 from numba import prange
 
 from pushforward.simulators.turbulence._compiled import borrowed, kernel, serial_and_parallel
+from pushforward.simulators.turbulence._rates import greatest_rate, larger
 
 __all__ = ["BLOCK", "linear_steps", "products", "stage", "velocity_modes"]
 
@@ -155,9 +156,8 @@ def _products_block(u, v, greatest_u, greatest_v):
         a, b = u[j], v[j]
         u[j] = a * b
         v[j] = b * b - a * a
-        size_a, size_b = abs(a), abs(b)
-        greatest_u[j] = size_a if size_a > greatest_u[j] else greatest_u[j]
-        greatest_v[j] = size_b if size_b > greatest_v[j] else greatest_v[j]
+        greatest_u[j] = larger(abs(a), greatest_u[j])
+        greatest_v[j] = larger(abs(b), greatest_v[j])
 
 
 @kernel
@@ -167,14 +167,13 @@ def _products_chunk(task, chunks, inv_h, velocity):
     flow, chunk = task // chunks, task % chunks
     u, v = velocity[flow, 0], velocity[flow, 1]
     greatest = np.zeros((2, BLOCK), velocity.dtype)
-    probe = u[0] - u[0]  # 0, or NaN if the flow is no longer finite: a transform spreads a NaN
     stop = (chunk + 1) * n // chunks
     for start in range(chunk * n // chunks, stop, BLOCK):
         end = min(start + BLOCK, stop)
         _products_block(
             u[start:end], v[start:end], greatest[0, : end - start], greatest[1, : end - start]
         )
-    return max(greatest[0].max() * inv_h[0], greatest[1].max() * inv_h[1]) + probe
+    return greatest_rate(greatest, inv_h)
 
 
 @serial_and_parallel
@@ -188,7 +187,7 @@ def products(chunks, inv_h, velocity, rates):
     tasks = len(velocity) * chunks
     for task in prange(tasks):
         rates[task] = _products_chunk(task, chunks, inv_h, velocity)
-    return rates[:tasks].max() + (rates[:tasks].sum() * 0)
+    return rates.max()
 
 
 @kernel
