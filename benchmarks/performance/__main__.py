@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from . import transport, turbulence
+from . import cells, transport, turbulence
 from .turbulence_peers import PEERS
 
 
@@ -14,6 +14,7 @@ def main() -> None:
     )
     suites = parser.add_subparsers(dest="suite", required=True)
     ot = suites.add_parser("ot", help="optimal transport beside POT and GeomLoss")
+    disk = suites.add_parser("cells", help="reading cells from disk, and a fit")
     flows = suites.add_parser(
         "turbulence",
         help="turbulence solvers beside jax-cfd, exponax and torch-cfd",
@@ -21,30 +22,37 @@ def main() -> None:
         "of their own, e.g. `python -m venv jaxcfd && jaxcfd/bin/pip install jax-cfd==0.2.1 "
         "jax==0.4.25 jaxlib==0.4.25 'scipy<1.13'` and then `--jax-cfd jaxcfd/bin/python`.",
     )
-    for suite, module, folder in (
-        (ot, transport, "performance-ot"),
-        (flows, turbulence, "performance-turbulence"),
+    for name, suite, module, threads in (
+        ("ot", ot, transport, 1),
+        ("cells", disk, cells, 2),
+        ("turbulence", flows, turbulence, 1),
     ):
+        folder = Path(f"performance-{name}")
         suite.add_argument("--preset", choices=sorted(module.PRESETS), default="small")
-        suite.add_argument("--out", type=Path, default=Path(folder), help="results folder")
-        suite.add_argument("--threads", type=int, default=1, help="threads of every method")
+        suite.add_argument("--out", type=Path, default=folder, help=f"folder, {folder}")
+        suite.add_argument(
+            "--threads", type=int, default=threads, help=f"threads of every method, {threads}"
+        )
+    disk.add_argument("--cells", type=int, help="cells of the file; default: the preset's")
     flows.add_argument("--sizes", type=int, nargs="+", help="only these, of the preset's sizes")
     for name in PEERS:
         flows.add_argument(
             f"--{name}", metavar="PYTHON", help=f"interpreter that has {name}; left out without it"
         )
-    arguments = parser.parse_args()
-    if arguments.suite == "ot":
-        transport.run(arguments.preset, arguments.out, threads=arguments.threads)
-        return
-    given = {name: getattr(arguments, name.replace("-", "_")) for name in PEERS}
-    turbulence.run(
-        arguments.preset,
-        arguments.out,
-        threads=arguments.threads,
-        sizes=arguments.sizes,
-        pythons={name: python for name, python in given.items() if python},
-    )
+    chosen = parser.parse_args()
+    if chosen.suite == "ot":
+        transport.run(chosen.preset, chosen.out, threads=chosen.threads)
+    elif chosen.suite == "cells":
+        cells.run(chosen.preset, chosen.out, threads=chosen.threads, n_cells=chosen.cells)
+    else:
+        given = {name: getattr(chosen, name.replace("-", "_")) for name in PEERS}
+        turbulence.run(
+            chosen.preset,
+            chosen.out,
+            threads=chosen.threads,
+            sizes=chosen.sizes,
+            pythons={name: python for name, python in given.items() if python},
+        )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Two-dimensional Navier-Stokes on a periodic rectangle: finite volumes and Fourier modes."""
 
 from pushforward.simulators.turbulence.advection import (
+    advect_scalar,
     advect_velocity,
     advection_from_fluxes,
     face_value,
@@ -19,6 +20,7 @@ from pushforward.simulators.turbulence.operators import (
     solve_diffusion,
     vorticity,
 )
+from pushforward.simulators.turbulence.resampling import fourier_resample, refine_velocity
 from pushforward.simulators.turbulence.spectral import SpectralSolver
 from pushforward.simulators.turbulence.time_step import stable_time_step
 
@@ -28,15 +30,18 @@ __all__ = [
     "KolmogorovForcing",
     "PeriodicGrid",
     "SpectralSolver",
+    "advect_scalar",
     "advect_velocity",
     "advection_from_fluxes",
     "divergence",
     "downsample_velocity",
     "face_value",
     "face_velocities",
+    "fourier_resample",
     "laplacian",
     "project",
     "random_velocity",
+    "refine_velocity",
     "solve_diffusion",
     "stable_time_step",
     "van_leer_limited",

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pushforward.simulators.turbulence import _finite_volume_kernels as kernels
-from pushforward.simulators.turbulence._compiled import worthwhile_threads
+from pushforward.simulators.turbulence._threads import worthwhile_threads
 from pushforward.simulators.turbulence._transposition import transpose
 from pushforward.simulators.turbulence.checks import COURANT_LIMIT
 from pushforward.simulators.turbulence.finite_volume import FiniteVolumeSolver

@@ -15,7 +15,7 @@ from typing import no_type_check
 import numpy as np
 from numba import prange
 
-from pushforward.simulators.turbulence._compiled import borrowed, kernel, serial_and_parallel
+from pushforward.simulators.compiled import borrowed, kernel, serial_and_parallel
 from pushforward.simulators.turbulence._rates import greatest_rate, larger
 
 __all__ = [

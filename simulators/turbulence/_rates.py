@@ -5,7 +5,7 @@ numba compiles these functions; their arguments are NumPy arrays, hence no shape
 
 from typing import no_type_check
 
-from pushforward.simulators.turbulence._compiled import kernel
+from pushforward.simulators.compiled import kernel
 
 __all__ = ["greatest_rate", "larger"]
 

@@ -7,7 +7,7 @@ from typing import no_type_check
 
 from numba import prange
 
-from pushforward.simulators.turbulence._compiled import borrowed, kernel, serial_and_parallel
+from pushforward.simulators.compiled import borrowed, kernel, serial_and_parallel
 
 __all__ = ["transpose"]
 

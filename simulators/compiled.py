@@ -4,17 +4,9 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any, NamedTuple
 
-import torch
 from numba.extending import intrinsic
 
-__all__ = ["Pair", "borrowed", "kernel", "serial_and_parallel", "worthwhile_threads"]
-
-CELLS_WORTH_A_THREAD = 16384  # a smaller share is done sooner than a thread is woken
-
-
-def worthwhile_threads(cells: int) -> int:
-    """Threads for a sweep over that many cells: torch's number, fewer if there is little to do."""
-    return max(1, min(torch.get_num_threads(), cells // CELLS_WORTH_A_THREAD))
+__all__ = ["Pair", "borrowed", "kernel", "serial_and_parallel"]
 
 
 class Pair(NamedTuple):
