@@ -1,5 +1,6 @@
 """The verb `simulate`: data sets from the domains' simulators."""
 
+import argparse
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from pushforward.options import (
     Parser,
     UsageError,
     add_common,
+    chosen,
     limit_threads,
     parse_with_preset,
     start_logging,
@@ -23,20 +25,27 @@ def simulate(words: list[str]) -> None:
 
 
 def _simulate_cells(words: list[str]) -> None:
-    from pushforward.simulators.cells import PerturbedPopulations
+    from pushforward.simulators.cells import DrugScreen, PerturbedPopulations
     from pushforward.simulators.files import atomic_path
 
+    # The kind decides which options there are, so it is looked for first.
+    kinds: dict[str, type] = {"populations": PerturbedPopulations, "screen": DrugScreen}
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--kind", default="populations")
+    kind = chosen("kind", first.parse_known_args(words)[0].kind, list(kinds))
     parser = Parser(
         prog="pushforward simulate cells",
-        description="Write control and treated cells of simulated patients as an h5ad file.",
+        description="Write control and treated cells as an h5ad file: of simulated patients, or "
+        "of a screen of drugs x doses x cell lines whose answers are known (--kind screen).",
     )
     parser.add_argument("--out", required=True, help="h5ad file to write")
+    parser.add_argument("--kind", default="populations", choices=list(kinds), help="what is drawn")
     parser.add_argument("--seed", type=int, default=0, help="of the simulated cells")
     add_common(parser)
-    parser.add_class_arguments(PerturbedPopulations, "simulation")
+    parser.add_class_arguments(kinds[kind], "simulation")
     options = parser.parse(words)
     start_logging(options.quiet)
-    simulation = instantiate(parser, options, PerturbedPopulations, "simulation")
+    simulation = instantiate(parser, options, kinds[kind], "simulation")
     path = Path(options.out)
     if path.suffix != ".h5ad":
         raise UsageError(f"--out {path} must end in .h5ad")

@@ -12,7 +12,7 @@ from scipy import sparse
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from pushforward.datasets.cells.data import CellData, shown
+from pushforward.datasets.cells.data import CellData, log_normalised, normalised, shown
 from pushforward.simulators.errors import DataError
 
 __all__ = ["CellBatch", "CellBatches"]
@@ -101,7 +101,7 @@ class CellBatches(IterableDataset):
         order = np.argsort(rows, kind="stable")
         self._rows, self._codes = rows[order], codes[order].astype(np.int32)
         self._cuts = np.r_[0, np.flatnonzero(np.diff(self._rows // block_rows)) + 1, len(rows)]
-        self._data = data
+        self._store, self._measure = data.store, data.measure
 
     def loader(self, n_workers: int = 0) -> DataLoader:
         """A loader whose workers read beside the training; 0 reads in this process."""
@@ -124,9 +124,7 @@ class CellBatches(IterableDataset):
         if not len(blocks):
             return
         first, last = self._rows[self._cuts[blocks]], self._rows[self._cuts[blocks + 1] - 1]
-        edges = np.r_[
-            0, np.cumsum(self._data.store.row_bytes(np.arange(self._data.store.shape[0])))
-        ]
+        edges = np.r_[0, np.cumsum(self._store.row_bytes(np.arange(self._store.shape[0])))]
         filled = np.cumsum(edges[last + 1] - edges[first])
         a = 0
         while a < len(blocks):
@@ -139,7 +137,7 @@ class CellBatches(IterableDataset):
         """The wanted rows of some blocks, below what the last filling left over."""
         a, b = self._cuts[blocks], self._cuts[blocks + 1]
         spans = list(zip(self._rows[a].tolist(), (self._rows[b - 1] + 1).tolist(), strict=True))
-        x = self._data.store.read(spans)
+        x = self._store.read(spans)
         entries = np.concatenate([np.arange(i, j) for i, j in zip(a, b, strict=True)])
         starts = np.r_[0, np.cumsum([stop - start for start, stop in spans])][:-1]
         shift = np.repeat(starts - self._rows[a], b - a)
@@ -153,7 +151,8 @@ class CellBatches(IterableDataset):
         order = rng.permutation(len(pool.codes))
         order = order[np.argsort(pool.codes[order], kind="stable")]
         edges = np.searchsorted(pool.codes[order], np.arange(len(self.names) + 1))
-        full, left = [], []
+        full: list[tuple[int, int]] = []
+        left: list[tuple[int, int]] = []
         for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
             for a in range(start, stop, self.batch_size):
                 span = (a, min(a + self.batch_size, stop))
@@ -169,8 +168,8 @@ class CellBatches(IterableDataset):
 
     def _finished(self, x: Any) -> "Tensor | sparse.csr_matrix":
         if self.dense:
-            return torch.from_numpy(self._data.normalised(x, genes=self.genes))
-        return sparse.csr_matrix(self._data.log_normalised(x))
+            return torch.from_numpy(normalised(x, self._measure, genes=self.genes))
+        return sparse.csr_matrix(log_normalised(x, self._measure))
 
 
 @dataclass(frozen=True)

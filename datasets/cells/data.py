@@ -134,26 +134,7 @@ class CellData:
     def _read(
         self, ascending: Int[ndarray, " n"], genes: Int[ndarray, " genes"] | None
     ) -> Float[ndarray, "n genes"]:
-        return self.normalised(self.store.take(ascending), genes=genes)
-
-    def normalised(
-        self, x: Any, *, genes: Int[ndarray, " genes"] | None = None
-    ) -> Float[ndarray, "n genes"]:
-        """Whole rows of X, as the store gives them, dense, on the log-normalised scale, float32."""
-        x = self.log_normalised(x)
-        dense = x.toarray() if sparse.issparse(x) else x
-        return dense if genes is None else dense[:, genes]
-
-    def log_normalised(self, x: Any) -> Any:
-        """Whole rows of X, dense or CSR, on the log-normalised scale, float32, as they are kept."""
-        if self.measure != "counts":
-            return x.astype(np.float32, copy=False)
-        total = np.asarray(x.sum(1), dtype=np.float64).reshape(-1)
-        scale = np.divide(1e4, total, out=np.zeros_like(total), where=total > 0)
-        if not sparse.issparse(x):
-            return np.log1p(x.astype(np.float32) * scale[:, None]).astype(np.float32)
-        logged = np.log1p(x.data.astype(np.float32) * np.repeat(scale, np.diff(x.indptr)))
-        return sparse.csr_matrix((logged.astype(np.float32), x.indices, x.indptr), x.shape)
+        return normalised(self.store.take(ascending), self.measure, genes=genes)
 
     def fingerprint(self) -> str:
         """First 16 hex digits of SHA-256 over labels, gene names and expression.
@@ -224,6 +205,27 @@ def _labels(column: "Series") -> tuple[list[str], Int[ndarray, " cells"]]:
     names = sorted({text[code] for code in np.unique(codes)})
     position = {name: i for i, name in enumerate(names)}
     return names, np.array([position.get(label, -1) for label in text])[codes]
+
+
+def log_normalised(x: Any, measure: Measure) -> Any:
+    """Whole rows of X, dense or CSR, on the log-normalised scale, float32, as they are kept."""
+    if measure != "counts":
+        return x.astype(np.float32, copy=False)
+    total = np.asarray(x.sum(1), dtype=np.float64).reshape(-1)
+    scale = np.divide(1e4, total, out=np.zeros_like(total), where=total > 0)
+    if not sparse.issparse(x):
+        return np.log1p(x.astype(np.float32) * scale[:, None]).astype(np.float32)
+    logged = np.log1p(x.data.astype(np.float32) * np.repeat(scale, np.diff(x.indptr)))
+    return sparse.csr_matrix((logged.astype(np.float32), x.indices, x.indptr), x.shape)
+
+
+def normalised(
+    x: Any, measure: Measure, *, genes: Int[ndarray, " genes"] | None = None
+) -> Float[ndarray, "n genes"]:
+    """As `log_normalised`, dense, some columns of it; normalisation uses the whole cell."""
+    x = log_normalised(x, measure)
+    dense = x.toarray() if sparse.issparse(x) else x
+    return dense if genes is None else dense[:, genes]
 
 
 def shown(labels: Sequence[str], limit: int = 12) -> str:

@@ -92,6 +92,8 @@ def test_workers_share_the_epoch_and_open_the_file_themselves(on_disk):
     seen = [b for b in batches.loader(2)]
     rows = np.concatenate([b.rows for b in seen])
     assert sorted(rows) == list(range(on_disk.adata.n_obs))
+    # What travels to a worker holds no handle, wherever workers are not forked.
+    assert "AnnData" not in str(batches.__dict__)
     for batch in seen[:3]:
         np.testing.assert_array_equal(batch.x.numpy(), on_disk.expression(batch.rows))
 
