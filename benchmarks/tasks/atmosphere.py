@@ -171,21 +171,20 @@ def _speeds(
 ) -> dict[str, dict[str, float]]:
     """Milliseconds a step in three modes for every network, kept in `speeds.json`.
 
-    Remove that file and the results to take them again, for instance on a quieter machine.
+    Networks added later are timed then. Remove that file and the results to take all again, for
+    instance on a quieter machine.
     """
     path = folder.path / "speeds.json"
-    if not path.exists():
-        found = {
-            name: step_milliseconds(
-                _model(folder, name, config.seed, fabric),
-                test,
-                steps=config.speed_steps,
-                repeats=config.speed_repeats,
-            )
-            for name in config.models
-        }
+    found = json.loads(path.read_text()) if path.exists() else {}
+    missing = [name for name in config.models if name not in found]
+    for name in missing:
+        model = _model(folder, name, config.seed, fabric)
+        found[name] = step_milliseconds(
+            model, test, steps=config.speed_steps, repeats=config.speed_repeats
+        )
+    if missing:
         write_json(path, found)
-    return json.loads(path.read_text())
+    return found
 
 
 def _judge(
@@ -242,6 +241,19 @@ def _judge(
         learned=cost is not None,
         sample=_sample(config, data, forecasts, predicted, scores, seed in (0, config.seed)),
     )
+
+
+def _rise_loss(
+    config: AtmosphereConfig, data: CarbonData, forecasts: ForecastSet, row: Row, before: Metric
+) -> dict[str, Metric]:
+    """By how much the error grows where all CO2 is higher than in training; none if it diverges."""
+    risen = forecasts.risen(config.rise)
+    predicted = row.forecast(risen, risen.steps)
+    higher = score_carbon(predicted, risen, data.grid.lat, step_hours=data.step_hours).metrics
+    if "rmse" not in higher:
+        return {}
+    loss = higher["rmse"].value / before.value - 1
+    return {"rise_loss": Metric(loss, 0.0, before.n, "1", "lowest")}
 
 
 def _sample(

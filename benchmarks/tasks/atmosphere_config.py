@@ -10,7 +10,7 @@ from pushforward.surrogates.training import Optimisation, Stage
 
 __all__ = ["ATMOSPHERE_PRESETS", "ATMOSPHERE_SWEEP", "AtmosphereConfig"]
 
-ATMOSPHERE_SWEEP = ("seed", "n_seeds")
+ATMOSPHERE_SWEEP = ("seed", "n_seeds", "models", "uncentred")
 """Options that name result files: runs that differ only in them may share an output folder."""
 
 SIZES: dict[str, dict[str, dict[str, int]]] = {
