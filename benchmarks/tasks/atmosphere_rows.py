@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -85,7 +86,8 @@ def new_emulator(
     kind = NETWORKS[name]
     if config.size == "paper":
         network = kind.paper(levels, grid=grid)
-        network = type(network)(**{**network.configuration(), "seed": seed})
+        rebuild: Any = kind
+        network = rebuild(**{**network.configuration(), "seed": seed})
     else:
         sizes = SIZES[config.size][name]
         network = kind(10 * levels + 7, levels, grid=grid, seed=seed, **sizes)

@@ -93,9 +93,9 @@ def score_carbon(
         metrics[f"rmse_mw_{lead}d"] = _root(weighed.square[:, at], n, "ppm")
         metrics[f"abs_bias_{lead}d"] = _mean(np.abs(plain.bias[:, at]), n, "ppm", "lowest")
         metrics[f"rel_mass_rmse_{lead}d"] = _root(relative[:, at] ** 2, n, "1")
-    for name, curves in (("r2", plain.correlation), ("min_r2", plain.lowest)):
+    for name, values in (("r2", plain.correlation), ("min_r2", plain.lowest)):
         for threshold in (0.9, 0.8):
-            metrics[f"days_{name}_{round(100 * threshold)}"] = _days(curves, threshold, days, n)
+            metrics[f"days_{name}_{round(100 * threshold)}"] = _days(values, threshold, days, n)
     late = slice(2 * steps // 3, None)
     weights = cosine_weights(lat)
     spectra = [zonal_spectrum(to_ppm(x[:, late]), weights).mean((0, 1)) for x in (mine, truth)]

@@ -128,7 +128,8 @@ def upwind_rollout(
         solver = TracerTransport(grid, scheme="upwind", dt=seconds / parts)
         state = solver.initial(c[:, None], air_mass=air)
         part = fluxes.scaled(1 / parts)
-        state = solver.advance(state, parts, lambda time, dt, part=part: part)
+        for _ in range(parts):
+            state = solver.step(state, part)
         moved = state.mixing_ratio[:, 0]
         moved = fixer(moved, c, air, after, surface_mass=pending)
         pending = window.surface_mass[:, t].double()
