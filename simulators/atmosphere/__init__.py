@@ -1,6 +1,7 @@
 """Tracer transport on the sphere in mass-flux form."""
 
 from pushforward.simulators.atmosphere.carbon import (
+    CARBON_SIMULATIONS,
     VARIABLES_2D,
     VARIABLES_3D,
     CarbonSimulation,
@@ -30,6 +31,7 @@ from pushforward.simulators.atmosphere.weather import Weather, sigma_edges
 
 __all__ = [
     "CARBON_PER_AIR",
+    "CARBON_SIMULATIONS",
     "EARTH_RADIUS",
     "SCHEMES",
     "VARIABLES_2D",

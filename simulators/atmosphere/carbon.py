@@ -22,7 +22,13 @@ from pushforward.simulators.provenance import provenance
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["VARIABLES_2D", "VARIABLES_3D", "CarbonSimulation", "simulation_of"]
+__all__ = [
+    "CARBON_SIMULATIONS",
+    "VARIABLES_2D",
+    "VARIABLES_3D",
+    "CarbonSimulation",
+    "simulation_of",
+]
 
 # Name: unit and meaning; the order is that of the label coordinates.
 VARIABLES_3D = {
@@ -119,6 +125,10 @@ class CarbonSimulation:
             )
         self.start_seconds()
         latlon_grid(self.n_lat, self.n_lon)
+
+    def plain(self) -> dict[str, Any]:
+        """The values by name."""
+        return asdict(self)
 
     @property
     def steps_a_frame(self) -> int:
@@ -220,7 +230,7 @@ class CarbonSimulation:
         import xarray as xr
 
         grid = latlon_grid(self.n_lat, self.n_lon)
-        configuration = asdict(self)
+        configuration = self.plain()
         attributes = {
             "Conventions": "CF-1.10",
             "title": "Simulated CO2 in weather-like winds, CarbonBench layout",
@@ -257,6 +267,14 @@ class CarbonSimulation:
             dims = dims if values[0].ndim == 4 else (*dims[:2], *dims[3:])
             data[name] = (dims, np.stack(values), described)
         return xr.decode_cf(xr.Dataset(data, coordinates, attributes))
+
+
+# Named sizes: seconds, a minute or two, and the published study's grid.
+CARBON_SIMULATIONS: dict[str, Callable[[], CarbonSimulation]] = {
+    "smoke": lambda: CarbonSimulation(n_lat=8, n_lon=16, layers=3, days=20, spin_up_days=5),
+    "small": CarbonSimulation,
+    "paper": lambda: CarbonSimulation(n_lat=32, n_lon=64, layers=10, step_hours=2.0),
+}
 
 
 def simulation_of(attributes: dict[str, Any]) -> tuple[CarbonSimulation, int]:

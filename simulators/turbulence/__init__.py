@@ -1,6 +1,7 @@
 """Two-dimensional Navier-Stokes on a periodic rectangle: finite volumes and Fourier modes."""
 
 from pushforward.simulators.turbulence.advection import (
+    advect_scalar,
     advect_velocity,
     advection_from_fluxes,
     face_value,
@@ -29,6 +30,7 @@ __all__ = [
     "KolmogorovForcing",
     "PeriodicGrid",
     "SpectralSolver",
+    "advect_scalar",
     "advect_velocity",
     "advection_from_fluxes",
     "divergence",
