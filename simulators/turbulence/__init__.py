@@ -9,6 +9,7 @@ from pushforward.simulators.turbulence.advection import (
     van_leer_limited,
 )
 from pushforward.simulators.turbulence.downsampling import downsample_velocity
+from pushforward.simulators.turbulence.exact_flows import taylor_green
 from pushforward.simulators.turbulence.finite_volume import FiniteVolumeSolver
 from pushforward.simulators.turbulence.forcing import Forcing, KolmogorovForcing
 from pushforward.simulators.turbulence.grid import PeriodicGrid
@@ -44,6 +45,7 @@ __all__ = [
     "refine_velocity",
     "solve_diffusion",
     "stable_time_step",
+    "taylor_green",
     "van_leer_limited",
     "vorticity",
 ]
