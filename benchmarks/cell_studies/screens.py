@@ -32,14 +32,13 @@ __all__ = ["run"]
 
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {
-        "seeds": 2,
-        "seeds_at_once": 1,
-        "screen": {"n_drugs": 4, "n_cells": 40, "n_control": 40, "n_lines": 2},
+        "seeds": 1,
+        "screen": {"n_drugs": 3, "n_cells": 24, "n_control": 24, "n_lines": 1},
         "held_drugs": 1,
         "asked_drugs": 1,
-        "steps": 10,
-        "paper_steps": 5,
-        "single_steps": 10,
+        "steps": 3,
+        "paper_steps": 1,
+        "single_steps": 2,
     },
     "small": {
         "seeds": 3,
