@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from pushforward.benchmarks.cell_studies._figures import bars
 from pushforward.benchmarks.cell_studies._problems import PLANE, Problem, gaussians
 from pushforward.benchmarks.study import Claim, Row, Study, measure_seeds
 from pushforward.surrogates.cells import MongeMap, MongeObjective, MongeOptions
@@ -151,6 +152,9 @@ def _run(settings: dict[str, Any]) -> Study:
     )
     measure_seeds(study, measure, settings)
     _claim(study, settings["plane"], [_name(d) for d in settings["dimensions"]])
+    study.figures["cost_ratio"] = bars(study, "cost_ratio", line=1.0)
+    if settings["dimensions"]:
+        study.figures["uvp"] = bars(study, "uvp", line=5.0, log=True)
     return study
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pushforward.benchmarks.cell_studies._figures import bars
 from pushforward.benchmarks.cell_studies._screen_data import Group, Screen, open_screen
 from pushforward.benchmarks.study import Claim, Row, Study, measure_seeds
 from pushforward.simulators.cells import DrugScreen
@@ -136,6 +137,8 @@ def run(preset: str) -> Study:
     )
     measure_seeds(study, measure, settings)
     _claim(study)
+    for metric in ("divergence", "uvp"):
+        study.figures[metric] = bars(study, metric)
     return study
 
 
