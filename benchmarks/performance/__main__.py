@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from . import cells, transport
+from . import atmosphere, cells, transport
 
 
 def main() -> None:
@@ -13,24 +13,27 @@ def main() -> None:
     )
     parser.add_argument(
         "suite",
-        choices=["cells", "ot"],
-        help="what to time: ot = optimal transport, cells = reading cells from disk, and a fit",
+        choices=["atmosphere", "cells", "ot"],
+        help="what to time: ot = optimal transport, cells = reading cells from disk, and a fit, "
+        "atmosphere = transport of tracers on the sphere",
     )
     parser.add_argument("--preset", choices=sorted(transport.PRESETS), default="small")
     parser.add_argument("--out", type=Path, help="results folder; default performance-SUITE")
     parser.add_argument(
-        "--threads", type=int, help="threads of every method; default 1 for ot, 2 for cells"
+        "--threads", type=int, help="threads of every method; default 1 for ot, else 2"
     )
     parser.add_argument(
         "--cells", type=int, help="cells of the file (cells); default: the preset's"
     )
     arguments = parser.parse_args()
     out = arguments.out or Path(f"performance-{arguments.suite}")
-    if arguments.suite == "cells":
+    if arguments.suite != "cells" and arguments.cells is not None:
+        parser.error("--cells belongs to the suite cells")
+    if arguments.suite == "atmosphere":
+        atmosphere.run(arguments.preset, out, threads=arguments.threads or 2)
+    elif arguments.suite == "cells":
         cells.run(arguments.preset, out, threads=arguments.threads or 2, n_cells=arguments.cells)
     else:
-        if arguments.cells is not None:
-            parser.error("--cells belongs to the suite cells")
         transport.run(arguments.preset, out, threads=arguments.threads or 1)
 
 
