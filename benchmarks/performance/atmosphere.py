@@ -33,7 +33,7 @@ TRACERS = (
 )
 SCHEMES = ("upwind", "van_leer", "ppm", "ppm_monotone", "slopes", "moments", "moments_monotone")
 PRESETS: dict[str, dict[str, Any]] = {
-    "smoke": {"rows": 12, "steps": 48, "numpy_steps": 48, "schemes": ("ppm", "moments")},
+    "smoke": {"rows": 12, "steps": 60, "numpy_steps": 60, "schemes": ("ppm", "moments")},
     "small": {"rows": 120, "steps": 600, "numpy_steps": 60, "schemes": SCHEMES},
 }
 
