@@ -35,7 +35,7 @@ class Cell:
         if self.n < 2:
             return f"{self.mean:.4g}"
         digits = 3
-        if self.std_error > 0:
+        if self.std_error > 1e-9 * abs(self.mean):  # less is rounding
             digits = min(max(1 - math.floor(math.log10(self.std_error)), 0), 5)
         return f"{self.mean:.{digits}f} ± {self.std_error:.{digits}f}"
 
@@ -172,9 +172,10 @@ def to_csv(results: Iterable[Result]) -> str:
 
 def to_markdown(boards: Sequence[Board]) -> str:
     """The tables of all boards."""
-    from pushforward.benchmarks.turbulence_report import turbulence_markdown  # needs Board
+    from pushforward.benchmarks.atmosphere_report import atmosphere_markdown  # needs Board
+    from pushforward.benchmarks.turbulence_report import turbulence_markdown
 
-    own = {"turbulence": turbulence_markdown}
+    own = {"atmosphere": atmosphere_markdown, "turbulence": turbulence_markdown}
     return "\n".join(own.get(board.task, _board_markdown)(board) for board in boards)
 
 

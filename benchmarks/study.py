@@ -1,7 +1,9 @@
 """A study as rows of repeated measurements, rendered with mean and standard error."""
 
 import argparse
+import multiprocessing
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 from pushforward.simulators.files import atomic_path, write_json
 from pushforward.simulators.provenance import provenance
 
-__all__ = ["Claim", "Study", "command_line", "render", "write"]
+__all__ = ["Claim", "Study", "command_line", "measure_seeds", "render", "write"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,33 @@ class Study:
     def mean(self, table: str, row: str, metric: str) -> float:
         """Mean over seeds."""
         return float(np.mean(self.tables[table][row][metric]))
+
+
+Row = tuple[str, str, dict[str, float]]
+"""Table, row, one seed's measurements."""
+
+
+def measure_seeds(study: Study, job: Callable[..., list[Row]], settings: dict[str, Any]) -> None:
+    """Add `job(settings, seed)` of every seed to a study, seeds side by side in processes.
+
+    One seed, or `settings["seeds_at_once"] = 1`, runs here. Each process has one torch thread.
+    """
+    seeds = list(range(settings["seeds"]))
+    if settings.get("seeds_at_once", len(seeds)) == 1 or len(seeds) == 1:
+        found = [job(settings, seed) for seed in seeds]
+    else:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(len(seeds), mp_context=context, initializer=_one_thread) as pool:
+            found = list(pool.map(job, [settings] * len(seeds), seeds))
+    for rows in found:
+        for table, row, values in rows:
+            study.add(table, row, **values)
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def _cell(values: list[float]) -> str:

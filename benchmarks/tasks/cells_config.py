@@ -10,7 +10,7 @@ from pushforward.benchmarks.tasks.cells_question import SPLIT_KINDS
 from pushforward.simulators.cells import PerturbedPopulations
 from pushforward.simulators.errors import DataError
 from pushforward.simulators.provenance import configuration_hash
-from pushforward.surrogates.cells import MongeOptions
+from pushforward.surrogates.cells import ConditionalRecipe, MongeOptions
 from pushforward.surrogates.training import Optimisation
 
 __all__ = ["CELLS_PRESETS", "CELLS_SWEEP", "CellsConfig", "FeatureOptions"]
@@ -53,10 +53,18 @@ class CellsConfig:
         obs column that names the condition
     control
         label of the untreated condition
+    drug_key
+        obs column that names the drug of a condition, for conditional_map and split drug
+    dose_key
+        obs column of the dose, for conditional_map and split dose
+    descriptors
+        CSV of drug descriptors, drugs in the first column; without it uns["descriptors"] of the
+        data is taken, if there
     models
         rows to learn, by name
     split
-        what is held out: a population, a condition, or a share of the cells of each
+        what is held out: a population, a condition, all conditions of its drug or of its dose, or
+        a share of the cells of each
     treatment
         treated condition to predict; each one in turn if not given
     hold_out
@@ -78,6 +86,8 @@ class CellsConfig:
         what the map minimises
     optimisation
         how
+    conditional
+        network, objective and optimisation of conditional_map
     simulation
         the cells that are simulated when no data are given
     """
@@ -86,6 +96,9 @@ class CellsConfig:
     population_key: str = "patient_id"
     condition_key: str = "condition"
     control: str = "ctrl"
+    drug_key: str | None = None
+    dose_key: str | None = None
+    descriptors: str | None = None
     models: list[str] = field(default_factory=lambda: ["monge_map"])
     split: str = "population"
     treatment: str | None = None
@@ -100,6 +113,7 @@ class CellsConfig:
         default_factory=lambda: MongeOptions(fit_eps=0.05, offset_spread=2.0)
     )
     optimisation: Optimisation = field(default_factory=lambda: Optimisation(steps=400))
+    conditional: ConditionalRecipe = field(default_factory=ConditionalRecipe)
     simulation: PerturbedPopulations = field(default_factory=PerturbedPopulations)
 
     def __post_init__(self) -> None:
@@ -120,6 +134,7 @@ class CellsConfig:
         """All options as plain values."""
         content = asdict(self)
         content["simulation"]["treatments"] = list(self.simulation.treatments)
+        content["conditional"]["hidden"] = list(self.conditional.hidden)
         return content
 
     @property
@@ -154,6 +169,11 @@ def _smoke() -> CellsConfig:
             fit_eps=0.05, offset_spread=2.0, batch_size=64, populations_per_step=2
         ),
         optimisation=Optimisation(steps=100),
+        conditional=replace(
+            ConditionalRecipe(),
+            hidden=(32, 32),
+            optimisation=Optimisation(steps=100, learning_rate=3e-3, schedule="cosine"),
+        ),
         simulation=PerturbedPopulations(n_populations=3, n_cells=120, n_genes=100),
     )
 
@@ -177,6 +197,7 @@ def _paper() -> CellsConfig:
         optimisation=Optimisation(
             steps=1000, learning_rate=1e-4, weight_decay=1e-5, schedule="cosine"
         ),
+        conditional=ConditionalRecipe.paper(),
         simulation=PerturbedPopulations(n_populations=6, n_cells=1000, n_genes=1000),
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from pushforward.benchmarks.tasks.cells_conditional import fit_conditional
 from pushforward.benchmarks.tasks.cells_question import Training
 from pushforward.surrogates.blocks import Surrogate
 from pushforward.surrogates.cells import fit_monge_map, identity, mean_shift, pasted
@@ -75,7 +76,7 @@ def _monge_map(training: Training, config: "CellsConfig", context: FitContext) -
     return FittedModel(fitted.model, fitted.model, fitted.steps, nfe=1)
 
 
-MODELS: dict[str, Fit] = {"monge_map": _monge_map}
+MODELS: dict[str, Fit] = {"monge_map": _monge_map, "conditional_map": fit_conditional}
 """Name -> fit. A model sees `Training` alone, so held-out cells cannot reach it."""
 
 REFERENCES = ("mean_shift", "identity", "pasted")
