@@ -71,8 +71,8 @@ def _hills(row: dict[str, Any]) -> float:
 def _plane(rows: Rows) -> str:
     lines = [
         "| scheme | degrees | steps | Courant | hills l2 | hills linf | order | bells l2 | "
-        "cylinders l2 | least, greatest value of cylinders beyond exact | mass error | seconds |",
-        "|---" * 12 + "|",
+        "cylinders l2 | least, greatest value of cylinders beyond exact | mass error |",
+        "|---" * 11 + "|",
     ]
     for r in rows:
         hills, rough = r["gaussian_hills"], r["slotted_cylinders"]
@@ -82,8 +82,7 @@ def _plane(rows: Rows) -> str:
             f"| {r['scheme']} | {r['degrees']:g} | {r['steps']} | {r['courant']:.2f} | "
             f"{hills['l2']:.3g} | {hills['linf']:.3g} | {_shown(slope)} | "
             f"{r['cosine_bells']['l2']:.3g} | {rough['l2']:.3g} | "
-            f"{rough['phi_min']:.1e}, {rough['phi_max']:.1e} | {r['mass_error']:.0e} | "
-            f"{r['seconds']:.1f} |"
+            f"{rough['phi_min']:.1e}, {rough['phi_max']:.1e} | {r['mass_error']:.0e} |"
         )
     return "\n".join(lines)
 
@@ -131,8 +130,8 @@ def _volume(rows: Rows) -> str:
         "| scheme | degrees | layers | steps | Courant | "
         + " | ".join(f"{n} l1, l2, linf" for n in names)
         + (" | 0.3 (q1+q2+q3) + q4 − 1" if linear else " | order of l2")
-        + " | seconds |",
-        "|---" * (7 + len(names)) + "|",
+        + " |",
+        "|---" * (6 + len(names)) + "|",
     ]
     for r in rows:
         norms = [", ".join(f"{r['errors'][n][k]:.3g}" for k in ("l1", "l2", "linf")) for n in names]
@@ -141,7 +140,7 @@ def _volume(rows: Rows) -> str:
         last = f"{r['linear_relation']:.1e}" if linear else _shown(slope if finest else math.nan)
         lines.append(
             f"| {r['scheme']} | {r['degrees']:g} | {r['layers']} | {r['steps']} | "
-            f"{r['courant']:.2f} | {' | '.join(norms)} | {last} | {r['seconds']:.1f} |"
+            f"{r['courant']:.2f} | {' | '.join(norms)} | {last} |"
         )
     return "\n".join(lines)
 

@@ -170,7 +170,7 @@ def thin_clouds(grid: LatLonGrid, layers: int) -> TestCase:
 
         return tracer
 
-    tracers = {"q1": cloud(3050, 1000), "q2": cloud(5050, 1000), "q3": cloud(8200, 400)}
+    tracers = {"q1": cloud(3050.0, 1000.0), "q2": cloud(5050.0, 1000.0), "q3": cloud(8200.0, 400.0)}
     every = list(tracers.values())
     tracers["q4"] = lambda *x: sum((f(*x) for f in every), torch.zeros(()))
     return TestCase(winds, pressure, depth * grid.cell_area, tracers, period)
