@@ -74,6 +74,7 @@ def test_a_second_run_only_looks(finished):
     assert before == {p: p.stat().st_mtime_ns for p in paths}
 
 
+@pytest.mark.slow
 def test_a_stopped_run_resumes_to_the_same_numbers(finished, tmp_path, monkeypatch):
     whole, paths = finished
     folder = RunFolder(tmp_path / "out", preset="smoke")
