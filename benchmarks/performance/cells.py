@@ -155,18 +155,18 @@ def run(
     settings = PRESETS[preset]
     n = settings["cells"] if n_cells is None else n_cells
     out.mkdir(parents=True, exist_ok=True)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        training = [train_map(settings, seed=seed) for seed in range(seeds)]
-    finally:
-        torch.set_num_threads(before)
     path = out / "cells-at-scale.h5ad"
     try:
         write_cells(path, n)
         reading = measure(path, n, rounds=settings["rounds"])
     finally:
         path.unlink(missing_ok=True)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        training = [train_map(settings, seed=seed) for seed in range(seeds)]
+    finally:
+        torch.set_num_threads(before)
     results = {
         "preset": preset,
         "cells": n,
