@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pushforward.simulators.errors import DataError
-from pushforward.surrogates.blocks import Surrogate
+from pushforward.surrogates.cells.population_calibration import Calibration, PopulationTransport
 from pushforward.surrogates.cells.population_graph import GraphEmbedding
 from pushforward.surrogates.cells.population_set import SetEmbedding, TokenReader
 from pushforward.surrogates.cells.velocity import VelocityNetwork
@@ -19,6 +19,17 @@ from pushforward.surrogates.training import stream
 __all__ = ["MetaFlowMatching", "PopulationCode"]
 
 Embedding = Literal["graph", "set", "one_hot", "none"]
+PAPER_SIZES: dict[str, Any] = {
+    "width": 512,
+    "layers": 7,
+    "n_time": 128,
+    "fourier": 128,
+    "fourier_scale": 0.01,
+    "embedding_width": 128,
+    "neighbours": 100,
+    "embed_cells": 1024,
+    "ode_steps": 50,
+}
 MOST_CHUNKS = 8  # a population of more than 8 embed_cells is thinned evenly
 
 
@@ -30,17 +41,17 @@ class PopulationCode:
     tokens: Tensor | None = None
 
 
-class MetaFlowMatching(Surrogate):
+class MetaFlowMatching(PopulationTransport):
     r"""Transport of a population by a flow that sees the population.
 
-        dx/dt = s v((x − m)/s, t | φ(p₀), c),   x(0) ~ p₀,   prediction x(h)
+        dx/dt = s v((x − m)/s, t | φ(p₀), c),   x(0) ~ p₀,   prediction x(1)
 
     φ embeds the control cells: a graph network over nearest neighbours ("graph"; DeepSets at
     `neighbours = 0`), or a set transformer whose tokens every moving cell can look at ("set"). The
     baselines are the same class: "none" is plain flow matching, "one_hot" knows training
     populations by name. c is the one-hot treatment. m and s are the mean and one scalar scale of
-    the training cells. h is the horizon, 1 unless `fit_flow` chose an earlier stop: on a
-    population unlike the training ones, going part of the way is often the better answer.
+    the training cells. `fit_flow` may add a `Calibration` of x(1) − x(0): on a population unlike
+    the training ones, believing a part of the displacement is often the better answer.
 
     Parameters
     ----------
@@ -85,7 +96,6 @@ class MetaFlowMatching(Surrogate):
 
     centre: Tensor
     scale: Tensor
-    horizon: Tensor
 
     def __init__(
         self,
@@ -141,7 +151,7 @@ class MetaFlowMatching(Surrogate):
         middle = torch.zeros(dim) if centre is None else torch.tensor(list(centre))
         self.register_buffer("centre", middle)
         self.register_buffer("scale", torch.tensor(float(scale)))
-        self.register_buffer("horizon", torch.tensor(1.0))
+        self.calibration = Calibration(dim)
         generator = torch.Generator().manual_seed(seed)
         self.embed: nn.Module | None = None
         self.reader: TokenReader | None = None
@@ -189,21 +199,10 @@ class MetaFlowMatching(Surrogate):
         convolutions of 128 over 100 neighbours. The released letters network has four layers
         without skips and three convolutions of 64 over 50 neighbours.
         """
-        sizes: dict[str, Any] = {
-            "width": 512,
-            "layers": 7,
-            "n_time": 128,
-            "fourier": 128,
-            "fourier_scale": 0.01,
-            "embedding_width": 128,
-            "neighbours": 100,
-            "embed_cells": 1024,
-            "ode_steps": 50,
-        }
-        return cls(dim, **{**sizes, **options})
+        return cls(dim, **{**PAPER_SIZES, **options})
 
     def configuration(self) -> dict[str, Any]:
-        """All settings; centre, scale and horizon travel with the weights."""
+        """All settings; centre, scale and calibration travel with the weights."""
         return dict(self._settings)
 
     def encode(self, cells: Float[Tensor, "p n d"]) -> PopulationCode:
@@ -267,23 +266,13 @@ class MetaFlowMatching(Surrogate):
         *,
         condition: Mapping[str, str] | None = None,
     ) -> Float[Tensor, "n d"]:
-        """Where the cells of one population go, up to the horizon.
+        """Where the cells of one population go.
 
         Parameters
         ----------
         inputs : all control cells of the population.
         condition : {"population": name ("one_hot"), "treatment": name (several treatments)}.
         """
-        return self.trajectory(inputs, [float(self.horizon)], condition=condition)[0]
-
-    def trajectory(
-        self,
-        inputs: Float[Tensor, "n d"],
-        horizons: Sequence[float],
-        *,
-        condition: Mapping[str, str] | None = None,
-    ) -> list[Float[Tensor, "n d"]]:
-        """The population at several times in [0, 1], ascending, from one integration."""
         condition = condition or {}
         if inputs.ndim != 2 or inputs.shape[-1] != self.dim:
             raise DataError(
@@ -299,16 +288,9 @@ class MetaFlowMatching(Surrogate):
         def field(x: Tensor, t: Tensor) -> Tensor:
             return self.velocity(x[None], t[None], code, treatment)[0]
 
-        x, begun, states = self._start(inputs), 0.0, []
-        for end in horizons:
-            steps = max(round(self.ode_steps * (end - begun)), 1)
-            if end > begun:
-                grid = torch.linspace(begun, end, steps + 1)
-                sampler = ODESampler(field, method="midpoint", time_grid=grid)
-                x = sampler.sample(x, enable_grad=True).x
-            states.append(x)
-            begun = end
-        return states
+        sampler = ODESampler(field, method="midpoint", steps=self.ode_steps)
+        moved = sampler.sample(self._start(inputs), enable_grad=True).x
+        return self.calibration(inputs, moved)
 
     def _start(self, inputs: Tensor) -> Tensor:
         if self.base == "control":

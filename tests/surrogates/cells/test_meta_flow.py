@@ -79,7 +79,7 @@ def fitted(folder=None, steps=60, seed=0, **network):
         network=FlowNetworkOptions(**({"width": 16, "neighbours": 5} | network)),
         options=FlowOptions(batch_size=32),
         optimisation=Optimisation(steps=steps, learning_rate=5e-3),
-        choice=ChoiceOptions(every=0),
+        choice=ChoiceOptions(calibrate=False),
         seed=seed,
         folder=folder,
     )
