@@ -12,6 +12,7 @@ import numpy as np
 from pushforward import __version__
 from pushforward.benchmarks.result import Result
 from pushforward.datasets.cells.reader import measure_of, read_h5ad
+from pushforward.datasets.turbulence import describe_turbulence, turbulence_layout
 from pushforward.simulators.errors import DataError
 from pushforward.simulators.provenance import library_versions
 from pushforward.surrogates.training import load_checkpoint
@@ -22,7 +23,8 @@ MOST_LABELS = 12
 
 
 def inspect_file(path: Path) -> dict[str, Any]:
-    """Describe an h5ad, a results file, a netCDF, weights, a checkpoint, or a model folder.
+    """Describe an h5ad, a results file, a netCDF, turbulence, weights, a checkpoint, or a model
+    folder.
 
     Raises
     ------
@@ -33,6 +35,8 @@ def inspect_file(path: Path) -> dict[str, Any]:
             description = json.loads((path / "model.json").read_text(encoding="utf-8"))
             return {"kind": "saved model", **description}
         raise DataError(f"{path} is a folder without model.json; give a file or a model folder.")
+    if path.suffix.startswith(".hdf5"):  # .hdf5-0003, or the name of a series without numbers
+        return describe_turbulence(path)
     if path.suffix == ".h5ad" or not path.exists():
         return _h5ad(path)
     if path.suffix == ".json":
@@ -55,8 +59,8 @@ def inspect_file(path: Path) -> dict[str, Any]:
     if path.suffix in (".nc", ".nc4", ".netcdf"):
         return _netcdf(path)
     raise DataError(
-        f"{path} is of no known kind; expected .h5ad, .json (a result), .nc, .safetensors, or the "
-        "folder of a saved model."
+        f"{path} is of no known kind; expected .h5ad, .json (a result), .nc, .hdf5 (turbulence), "
+        ".safetensors, or the folder of a saved model."
     )
 
 
@@ -117,6 +121,8 @@ def _safetensors(path: Path) -> dict[str, Any]:
 def _netcdf(path: Path) -> dict[str, Any]:
     import xarray as xr
 
+    if _is_turbulence(path):
+        return describe_turbulence(path)
     try:
         with xr.open_dataset(path) as dataset:
             return {
@@ -130,6 +136,14 @@ def _netcdf(path: Path) -> dict[str, Any]:
             }
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as netCDF: {error}.") from error
+
+
+def _is_turbulence(path: Path) -> bool:
+    try:
+        turbulence_layout(path)
+    except DataError:
+        return False
+    return True
 
 
 def machine_report() -> dict[str, Any]:

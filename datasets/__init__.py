@@ -6,5 +6,13 @@ if not __name__.startswith("pushforward."):
     )
 
 from pushforward.datasets.cells import CellData, CellFeatures, CellSplit, open_cells
+from pushforward.datasets.turbulence import TurbulenceWindows, open_turbulence
 
-__all__ = ["CellData", "CellFeatures", "CellSplit", "open_cells"]
+__all__ = [
+    "CellData",
+    "CellFeatures",
+    "CellSplit",
+    "TurbulenceWindows",
+    "open_cells",
+    "open_turbulence",
+]

@@ -1,20 +1,33 @@
 """The command line: `pushforward VERB …`."""
 
 import json
-import logging
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from pushforward import __version__
-from pushforward.options import Parser, UsageError, limit_threads, parse_with_preset
+from pushforward.options import (
+    Parser,
+    UsageError,
+    add_common,
+    chosen,
+    limit_threads,
+    parse_with_preset,
+    start_logging,
+)
+from pushforward.simulate import simulate
+from pushforward.tasks import (
+    TASKS,
+    cells_parser,
+    chosen_task,
+    configuration_of,
+    instantiate,
+    presets_of,
+    run_parser,
+)
 
 __all__ = ["main"]
-
-TASKS = ("cells", "turbulence")
-OF_VERB = {"run": TASKS, "simulate": ("cells",), "evaluate": ("cells",)}
 
 OVERVIEW = f"""\
 pushforward {__version__}: from physics to data to surrogate to an honest leaderboard row.
@@ -60,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     verbs: dict[str, Verb] = {
         "run": _run,
-        "simulate": _simulate,
+        "simulate": simulate,
         "evaluate": _evaluate,
         "leaderboard": _leaderboard,
         "demo": _demo,
@@ -77,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pushforward.simulators.errors import PushforwardError
 
     try:
-        verb = _chosen("verb", words[0], list(verbs))
+        verb = chosen("verb", words[0], list(verbs))
         verbs[verb](words[1:])
     except SystemExit as stop:  # --help and --print-config of a verb
         return int(stop.code or 0)
@@ -93,11 +106,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> None:
-    task = _task("run", words)
-    make_parser = {"cells": lambda: _cells_parser("run"), "turbulence": _turbulence_parser}[task]
-    parser, options = parse_with_preset(make_parser, _presets(task), words[1:], default="small")
-    config = _instantiate(parser, options, task)
-    _start_logging(options.quiet)
+    task = chosen_task("run", words)
+    parser, options = parse_with_preset(
+        lambda: run_parser(task), presets_of(task), words[1:], default="small"
+    )
+    config = instantiate(parser, options, configuration_of(task))
+    start_logging(options.quiet)
     limit_threads(1)
     from importlib import import_module
 
@@ -120,17 +134,19 @@ def _run(words: list[str]) -> None:
 
 
 def _evaluate(words: list[str]) -> None:
-    _task("evaluate", words)
+    chosen_task("evaluate", words)
 
     def make_parser() -> Parser:
-        parser = _cells_parser("evaluate")
+        parser = cells_parser("evaluate")
         parser.add_argument("--predictions", required=True, help="h5ad of predicted treated cells")
         parser.add_argument("--name", required=True, help="name of the model in the tables")
         return parser
 
-    parser, options = parse_with_preset(make_parser, _presets("cells"), words[1:], default="small")
-    config = _instantiate(parser, options, "cells")
-    _start_logging(options.quiet)
+    parser, options = parse_with_preset(
+        make_parser, presets_of("cells"), words[1:], default="small"
+    )
+    config = instantiate(parser, options, configuration_of("cells"))
+    start_logging(options.quiet)
     limit_threads(1)
     from pushforward.benchmarks.result import Result
     from pushforward.benchmarks.run_folder import RunFolder
@@ -150,30 +166,6 @@ def _evaluate(words: list[str]) -> None:
     print(f"results: {folder.results.resolve()}")
 
 
-def _simulate(words: list[str]) -> None:
-    _task("simulate", words)
-    from pushforward.simulators.cells import PerturbedPopulations
-    from pushforward.simulators.files import atomic_path
-
-    parser = Parser(
-        prog="pushforward simulate cells",
-        description="Write control and treated cells of simulated patients as an h5ad file.",
-    )
-    parser.add_argument("--out", required=True, help="h5ad file to write")
-    parser.add_argument("--seed", type=int, default=0, help="of the simulated cells")
-    _add_common(parser)
-    parser.add_class_arguments(PerturbedPopulations, "simulation")
-    options = parser.parse(words[1:])
-    _start_logging(options.quiet)
-    simulation = _instantiate(parser, options, "cells", "simulation")
-    path = Path(options.out)
-    if path.suffix != ".h5ad":
-        raise UsageError(f"--out {path} must end in .h5ad")
-    with atomic_path(path) as temporary:
-        simulation.simulate(seed=options.seed).write_h5ad(temporary, compression="gzip")
-    print(json.dumps({"file": str(path)}) if options.json else path)
-
-
 def _leaderboard(words: list[str]) -> None:
     parser = Parser(
         prog="pushforward leaderboard",
@@ -186,9 +178,9 @@ def _leaderboard(words: list[str]) -> None:
         help="also put the tables into this Markdown file, between <!-- leaderboard:begin --> and "
         "<!-- leaderboard:end -->",
     )
-    _add_common(parser)
+    add_common(parser)
     options = parser.parse(words)
-    _start_logging(options.quiet)
+    start_logging(options.quiet)
     from pushforward.benchmarks.leaderboard import insert_between_markers, make_boards, to_markdown
     from pushforward.benchmarks.page import write_leaderboard
     from pushforward.benchmarks.result import read_results
@@ -212,9 +204,9 @@ def _demo(words: list[str]) -> None:
     )
     parser.add_argument("--out", default="pushforward-demo", help="folder of the demo")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    _add_common(parser)
+    add_common(parser)
     options = parser.parse(words)
-    _start_logging(options.quiet)
+    start_logging(options.quiet)
     limit_threads(1)
     from importlib import import_module
 
@@ -228,7 +220,7 @@ def _demo(words: list[str]) -> None:
     for task in TASKS:
         folder = RunFolder(out / task, preset="smoke")
         runner = import_module(f"pushforward.benchmarks.tasks.{task}")
-        runner.run(_presets(task)["smoke"](), folder, device=options.device)
+        runner.run(presets_of(task)["smoke"](), folder, device=options.device)
         folders.append(folder.results)
     results = read_results(folders)
     report = write_page(out / "report.html", results, title="pushforward demo")
@@ -241,10 +233,12 @@ def _demo(words: list[str]) -> None:
 
 def _inspect(words: list[str]) -> None:
     parser = Parser(prog="pushforward inspect", description="Say what a file holds.")
-    parser.add_argument("file", help="h5ad, results JSON, netCDF, safetensors, or a model folder")
-    _add_common(parser)
+    parser.add_argument(
+        "file", help="h5ad, JSON of a result, netCDF, HDF5, safetensors, or a model folder"
+    )
+    add_common(parser)
     options = parser.parse(words)
-    _start_logging(options.quiet)
+    start_logging(options.quiet)
     from pushforward.benchmarks.inspection import inspect_file
 
     _show(inspect_file(Path(options.file)), options.json)
@@ -252,7 +246,7 @@ def _inspect(words: list[str]) -> None:
 
 def _doctor(words: list[str]) -> None:
     parser = Parser(prog="pushforward doctor", description="Versions, devices, threads and memory.")
-    _add_common(parser)
+    add_common(parser)
     options = parser.parse(words)
     from pushforward.benchmarks.inspection import machine_report
 
@@ -268,130 +262,12 @@ def _cite(words: list[str]) -> None:
         f"Names: {', '.join(sorted(CITATIONS))}.",
     )
     parser.add_argument("names", nargs="*", help="what was used")
-    _add_common(parser)
+    add_common(parser)
     options = parser.parse(words)
     for name in options.names:
-        _chosen("name", name, sorted(CITATIONS))
+        chosen("name", name, sorted(CITATIONS))
     text = bibtex(options.names or sorted(CITATIONS))
     print(json.dumps({"bibtex": text}) if options.json else text)
-
-
-def _add_run_folder(parser: Parser, out: str) -> None:
-    """The options of every verb that fills a run's folder."""
-    parser.add_argument("--out", default=out, help="folder of results, models and report")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument(
-        "--resume",
-        default="auto",
-        choices=["auto", "never"],
-        help="auto goes on with what is in --out; never refuses a folder that holds anything",
-    )
-    _add_common(parser)
-
-
-def _cells_parser(verb: str) -> Parser:
-    from pushforward.benchmarks.tasks.cells_config import CellsConfig
-    from pushforward.benchmarks.tasks.cells_models import MODELS
-
-    about = {
-        "run": "Leave populations out one at a time, learn the treatment's effect on the others, "
-        "predict the treated cells of the one left out from its control cells, and score the "
-        "prediction beside rows that learn nothing. Finished parts are skipped: the same line "
-        "resumes. Without --data, cells are simulated.",
-        "evaluate": "Score predicted treated cells of any model from an h5ad file whose obs names "
-        "population and predicted condition as the data do, exactly as `run` scores its own.",
-    }
-    parser = Parser(prog=f"pushforward {verb} cells", description=about[verb])
-    _add_run_folder(parser, "pushforward-cells")
-    parser.add_argument(
-        "--data", nargs="+", type=str, help="h5ad file, or several with the same genes"
-    )
-    parser.add_argument(
-        "--hold_out",
-        nargs="+",
-        type=str,
-        help="populations to leave out, one at a time; each in turn if not given",
-    )
-    parser.add_argument(
-        "--models", nargs="+", type=str, help=f"rows to learn, by name: {', '.join(MODELS)}"
-    )
-    parser.add_class_arguments(CellsConfig, None, skip={"data", "hold_out", "models"})
-    return parser
-
-
-def _turbulence_parser() -> Parser:
-    from pushforward.benchmarks.tasks.turbulence_config import TurbulenceConfig
-
-    parser = Parser(
-        prog="pushforward run turbulence",
-        description="Simulate Kolmogorov flow on a fine grid, train coarse models on it, and judge "
-        "them by how long their forecasts stay right and by seconds, beside coarse, finer and "
-        "spectral solvers. Finished parts are skipped: the same line resumes.",
-    )
-    _add_run_folder(parser, "pushforward-turbulence")
-    parser.add_argument(
-        "--models", nargs="+", type=str, help="rows to learn, of li, li_bundled, lc, tsm"
-    )
-    parser.add_class_arguments(TurbulenceConfig, None, skip={"models"})
-    return parser
-
-
-def _presets(task: str) -> dict[str, Callable[[], Any]]:
-    if task == "turbulence":
-        from pushforward.benchmarks.tasks.turbulence_config import TURBULENCE_PRESETS
-
-        return TURBULENCE_PRESETS
-    from pushforward.benchmarks.tasks.cells_config import CELLS_PRESETS
-
-    return CELLS_PRESETS
-
-
-def _configuration(task: str) -> type:
-    if task == "turbulence":
-        from pushforward.benchmarks.tasks.turbulence_config import TurbulenceConfig
-
-        return TurbulenceConfig
-    from pushforward.benchmarks.tasks.cells_config import CellsConfig
-
-    return CellsConfig
-
-
-def _add_common(parser: Parser) -> None:
-    parser.add_argument("--quiet", action="store_true", help="warnings and errors only on stderr")
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-
-
-def _instantiate(parser: Parser, options: Any, task: str, key: str | None = None) -> Any:
-    """Build the configuration; a value out of range is a usage error."""
-    from pushforward.simulators.errors import DataError
-
-    kind = _configuration(task)
-    try:
-        made = parser.instantiate(options)
-        if key is not None:
-            return made[key]
-        return kind(**{f.name: made[f.name] for f in fields(kind)})
-    except DataError as error:
-        raise UsageError(str(error)) from error
-
-
-def _task(verb: str, words: list[str]) -> str:
-    known = OF_VERB[verb]
-    if not words or words[0] in ("-h", "--help"):
-        print(f"usage: pushforward {verb} TASK [options]\n\ntasks: {', '.join(known)}\n")
-        print(f"Options of a task: pushforward {verb} {known[0]} --help")
-        raise SystemExit(0 if words else 2)
-    return _chosen("task", words[0], list(known))
-
-
-def _chosen(kind: str, given: str, known: list[str]) -> str:
-    import difflib
-
-    if given in known:
-        return given
-    near = difflib.get_close_matches(given, known, n=1, cutoff=0.4)
-    hint = f"Did you mean {near[0]!r}? " if near else ""
-    raise UsageError(f"unknown {kind} {given!r}. {hint}Known: {', '.join(known)}.")
 
 
 def _show(content: dict[str, Any], as_json: bool) -> None:
@@ -401,18 +277,6 @@ def _show(content: dict[str, Any], as_json: bool) -> None:
     import yaml
 
     print(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100), end="")
-
-
-def _start_logging(quiet: bool) -> None:
-    logging.basicConfig(
-        level=logging.WARNING if quiet else logging.INFO,
-        format="%(asctime)s %(message)s",
-        datefmt="%H:%M:%S",
-        stream=sys.stderr,
-        force=True,
-    )
-    for chatty in ("lightning_fabric", "lightning.fabric", "matplotlib", "numba", "fsspec"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def _complain(error: Exception, code: int) -> int:

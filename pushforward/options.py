@@ -1,15 +1,26 @@
-"""Parsers of the command line: presets, YAML with overrides, dashes, and the nearest name."""
+"""Parsers of the command line: presets, YAML with overrides, dashes, the nearest name; and the
+options that every verb has."""
 
 import difflib
+import logging
 import os
 import re
+import sys
 from argparse import HelpFormatter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace
 
-__all__ = ["Parser", "UsageError", "parse_with_preset"]
+__all__ = [
+    "Parser",
+    "UsageError",
+    "add_common",
+    "chosen",
+    "limit_threads",
+    "parse_with_preset",
+    "start_logging",
+]
 
 
 class UsageError(Exception):
@@ -101,6 +112,34 @@ def limit_threads(default: int) -> None:
 
     granted = os.environ.get("SLURM_CPUS_PER_TASK", "")
     torch.set_num_threads(int(granted) if granted.isdigit() else default)
+
+
+def add_common(parser: Parser) -> None:
+    """The options of every verb."""
+    parser.add_argument("--quiet", action="store_true", help="warnings and errors only on stderr")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def chosen(kind: str, given: str, known: list[str]) -> str:
+    """The given name if it is known, or a usage error with the nearest one."""
+    if given in known:
+        return given
+    near = difflib.get_close_matches(given, known, n=1, cutoff=0.4)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    raise UsageError(f"unknown {kind} {given!r}. {hint}Known: {', '.join(known)}.")
+
+
+def start_logging(quiet: bool) -> None:
+    """Log lines to stderr: all from INFO on, or with --quiet warnings and errors only."""
+    logging.basicConfig(
+        level=logging.WARNING if quiet else logging.INFO,
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+        stream=sys.stderr,
+        force=True,
+    )
+    for chatty in ("lightning_fabric", "lightning.fabric", "matplotlib", "numba", "fsspec"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def _underscored(token: str) -> str:

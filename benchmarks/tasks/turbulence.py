@@ -20,6 +20,7 @@ from pushforward.benchmarks.tasks.turbulence_config import (
     FlowSet,
     TurbulenceConfig,
 )
+from pushforward.benchmarks.tasks.turbulence_data import frames_of_file
 from pushforward.benchmarks.tasks.turbulence_reference import (
     Reference,
     finite_volume_solver,
@@ -115,6 +116,14 @@ def _reference(config: TurbulenceConfig, flows: FlowSet, folder: RunFolder) -> R
     return reference(config, flows, folder.predictions / "reference", config.frames)
 
 
+def _training_data(config: TurbulenceConfig, folder: RunFolder) -> Tensor:
+    """Coarse frames to learn from: those of the given file, or simulated."""
+    if config.data is not None:
+        return frames_of_file(config)
+    known = _reference(config, config.training, folder)
+    return torch.cat([known.history, known.truth], 1)
+
+
 def _train_all(
     config: TurbulenceConfig, folder: RunFolder, fabric: "Fabric", stop: StopSignal
 ) -> dict[tuple[str, int], dict[str, Any]]:
@@ -127,8 +136,7 @@ def _train_all(
             record = home / "cost.json"
             if not record.exists():
                 if data is None:
-                    known = _reference(config, config.training, folder)
-                    data = torch.cat([known.history, known.truth], 1)
+                    data = _training_data(config, folder)
                     stop.raise_if_requested("the training flows")
                 model = new_model(config, name, seed)
                 reports = fit_rollouts(

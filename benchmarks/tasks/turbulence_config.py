@@ -78,8 +78,11 @@ class TurbulenceConfig:
         resolutions of the finite-volume rows
     spectral
         resolutions of the spectral rows
+    data
+        file of flows to learn from, made by `pushforward simulate turbulence` or of a published
+        layout, on the coarse grid and with the models' step between frames; simulated if not given
     train_flows
-        flows to learn from
+        flows to learn from, where they are simulated
     train_time
         time units of each
     test_flows
@@ -126,6 +129,7 @@ class TurbulenceConfig:
     stride: int = 2
     finite_volume: list[int] = field(default_factory=lambda: [32, 64])
     spectral: list[int] = field(default_factory=lambda: [32, 64, 128])
+    data: str | None = None
     train_flows: int = 8
     train_time: float = 10.0
     test_flows: int = 16

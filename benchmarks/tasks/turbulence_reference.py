@@ -1,7 +1,6 @@
 """The flows of the turbulence task: simulated on the reference grid, kept on the coarse one."""
 
 import logging
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,11 +18,11 @@ from pushforward.simulators.turbulence import (
     KolmogorovForcing,
     SpectralSolver,
     downsample_velocity,
-    project,
+    refine_velocity,
 )
 from pushforward.surrogates.training import Progress
 
-__all__ = ["Reference", "finite_volume_solver", "fourier_resample", "reference", "spectral_solver"]
+__all__ = ["Reference", "finite_volume_solver", "reference", "spectral_solver"]
 
 log = logging.getLogger(__name__)
 
@@ -111,43 +110,6 @@ def spectral_solver(config: TurbulenceConfig, flows: FlowSet, cells: int) -> Spe
     )
 
 
-def fourier_resample(
-    field: Float[Tensor, "*batch n n"],
-    *,
-    offset: tuple[float, float],
-    to_cells: int,
-    to_offset: tuple[float, float],
-) -> Float[Tensor, "*batch m m"]:
-    """Values of a field's Fourier interpolant at the points of another grid of the same square.
-
-    Modes that either grid cannot tell from others (half its size and beyond) are left out.
-
-    Parameters
-    ----------
-    field : (*batch, n, n) at `offset`, in its own cells.
-    to_cells, to_offset : the other grid.
-
-    Examples
-    --------
-    >>> import math, torch
-    >>> x = 2 * math.pi * torch.arange(8, dtype=torch.float64) / 8
-    >>> wave = torch.cos(x)[:, None].expand(8, 8)
-    >>> moved = fourier_resample(wave, offset=(0.0, 0.0), to_cells=4, to_offset=(0.5, 0.5))
-    >>> [round(v, 6) for v in moved[:, 0].tolist()]
-    [0.707107, -0.707107, -0.707107, 0.707107]
-    """
-    n = field.shape[-1]
-    waves = torch.arange(-((min(n, to_cells) - 1) // 2), (min(n, to_cells) - 1) // 2 + 1)
-    shift = [2 * math.pi * (b / to_cells - a / n) for a, b in zip(offset, to_offset, strict=True)]
-    phase = torch.exp(1j * waves.double()[:, None] * shift[0])
-    phase = phase * torch.exp(1j * waves.double()[None, :] * shift[1])
-    modes = torch.fft.fft2(field.double())
-    kept = modes[..., (waves % n)[:, None], (waves % n)[None, :]] * phase
-    out = kept.new_zeros(*kept.shape[:-2], to_cells, to_cells)
-    out[..., (waves % to_cells)[:, None], (waves % to_cells)[None, :]] = kept
-    return (torch.fft.ifft2(out).real * (to_cells / n) ** 2).to(field.dtype)
-
-
 def _simulate(config: TurbulenceConfig, flows: FlowSet, history: int) -> dict[str, Tensor]:
     cells = config.reference_cells
     solver = finite_volume_solver(config, flows, cells)
@@ -155,13 +117,7 @@ def _simulate(config: TurbulenceConfig, flows: FlowSet, history: int) -> dict[st
         coarser = finite_volume_solver(config, flows, config.spin_up_cells)
         state = coarser.initial(seed=flows.seed, batch=(flows.flows,))
         state = coarser.advance(state, round(flows.spin_up / coarser.dt))
-        parts = [
-            fourier_resample(
-                state[:, i], offset=offset, to_cells=cells * flows.domain, to_offset=offset
-            )
-            for i, offset in enumerate([(1.0, 0.5), (0.5, 1.0)])
-        ]
-        state = project(torch.stack(parts, 1), solver.spacing)
+        state = refine_velocity(state, solver.grid)
     else:
         state = solver.initial(seed=flows.seed, batch=(flows.flows,))
     factor = cells // config.coarse_cells

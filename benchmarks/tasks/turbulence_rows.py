@@ -13,11 +13,10 @@ from pushforward.benchmarks.tasks.turbulence_config import FlowSet, TurbulenceCo
 from pushforward.benchmarks.tasks.turbulence_reference import (
     Reference,
     finite_volume_solver,
-    fourier_resample,
     spectral_solver,
 )
 from pushforward.simulators.errors import DataError, DivergedError
-from pushforward.simulators.turbulence import downsample_velocity
+from pushforward.simulators.turbulence import downsample_velocity, fourier_resample
 from pushforward.surrogates.turbulence import (
     LearnedCorrection,
     LearnedInterpolation,

@@ -1,5 +1,7 @@
 """Perturbed single cells: AnnData files in, splits and training-only preprocessing."""
 
+from pushforward.datasets.cells.batches import CellBatch, CellBatches
+from pushforward.datasets.cells.conversion import write_csr
 from pushforward.datasets.cells.data import CellData
 from pushforward.datasets.cells.features import CellFeatures
 from pushforward.datasets.cells.predictions import (
@@ -16,6 +18,8 @@ from pushforward.datasets.cells.splits import (
 )
 
 __all__ = [
+    "CellBatch",
+    "CellBatches",
     "CellData",
     "CellFeatures",
     "CellPredictions",
@@ -25,5 +29,6 @@ __all__ = [
     "hold_out_population",
     "open_cells",
     "open_predictions",
+    "write_csr",
     "write_predictions",
 ]

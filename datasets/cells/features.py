@@ -122,11 +122,16 @@ class CellFeatures:
         missing = [name for name in self.genes if name not in position]
         if missing:
             raise DataError(
-                f"{data.source} lacks {len(missing)} of the {len(self.genes)} genes that the "
+                f"genes differ between files: {data.source} lacks {len(missing)} of the "
+                f"{len(self.genes)} genes that the "
                 f"features use, among them {missing[:5]}. Give data with the same genes."
             )
         columns = np.array([position[name] for name in self.genes])
-        return self.encode(data.expression(rows, genes=columns))
+        unique, back = np.unique(rows, return_inverse=True)
+        parts = [self.encode(block) for block in data.expression_blocks(unique, genes=columns)]
+        if not parts:
+            return np.empty((0, self.components.shape[1]), dtype=np.float32)
+        return np.concatenate(parts)[back]
 
     def encode(self, x: Float[ndarray, "n genes"]) -> Float[ndarray, "n k"]:
         """Coordinates of expression restricted to the selected genes."""

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from pushforward.datasets.cells.data import CellData, check_gene_names, shown
+from pushforward.datasets.cells.data import BLOCK, CellData, check_gene_names, shown
 from pushforward.datasets.cells.features import CellFeatures
-from pushforward.datasets.cells.reader import read_h5ad
+from pushforward.datasets.cells.reader import measure_of, read_h5ad
 from pushforward.simulators.errors import DataError
 from pushforward.simulators.files import atomic_path
 
@@ -39,7 +39,7 @@ def write_predictions(
 
     Parameters
     ----------
-    path : h5ad, written atomically.
+    path : h5ad, written atomically, X in blocks.
     data, rows : the control cells that were moved.
     features : the coordinates of `predicted`.
     predicted : where each cell was sent.
@@ -47,37 +47,49 @@ def write_predictions(
     attributes : provenance, kept in `uns["provenance"]`.
     """
     import anndata
+    import h5py
     import pandas as pd
 
     obs = data.adata.obs.iloc[rows].copy()
     obs["source_condition"] = obs[data.condition_key].astype(str).astype("category")
     obs[data.condition_key] = pd.Categorical([treatment] * len(obs))
+    predicted = np.asarray(predicted, dtype=np.float32)
     cells = anndata.AnnData(
-        features.decode(predicted),
         obs=obs,
         var=pd.DataFrame(index=list(features.genes)),
-        obsm={"X_features": np.asarray(predicted, dtype=np.float32)},
+        obsm={"X_features": predicted},
         uns={"provenance": attributes},
     )
     with atomic_path(path) as temporary:
         cells.write_h5ad(temporary, compression="gzip")
+        # X may be larger than memory, so it is decoded and written block by block.
+        with h5py.File(temporary, "r+") as file:
+            if "X" in file:
+                del file["X"]
+            x = file.create_dataset("X", cells.shape, np.float32, compression="gzip")
+            x.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+            for a in range(0, len(predicted), BLOCK):
+                x[a : a + BLOCK] = features.decode(predicted[a : a + BLOCK])
 
 
 class CellPredictions:
     """Predicted treated cells, addressed by population and treatment.
 
-    Made by `open_predictions`. `features(...)` gives their coordinates in fitted features.
+    Made by `open_predictions`. `encoded` gives their coordinates in fitted features.
     """
 
     def __init__(self, adata: "AnnData", data: CellData, source: str):
-        self.adata, self.data, self.source = adata, data, source
-        self._population = adata.obs[data.population_key].astype(str).to_numpy()
-        self._condition = adata.obs[data.condition_key].astype(str).to_numpy()
+        self.adata, self.source = adata, source
+        # Predictions are log-normalised already, whatever they look like.
+        self.cells = CellData(
+            adata, data.population_key, data.condition_key, data.control, "log-normalised", source
+        )
 
     @property
     def groups(self) -> list[tuple[str, str]]:
         """(population, treatment) pairs that were predicted, sorted."""
-        return sorted(set(zip(self._population.tolist(), self._condition.tolist(), strict=True)))
+        pairs = [(p, c) for p in self.cells.populations for c in self.cells.conditions]
+        return [pair for pair in pairs if len(self.cells.rows(*pair))]
 
     def encoded(
         self, population: str, treatment: str, features: CellFeatures
@@ -88,18 +100,7 @@ class CellPredictions:
         ------
         DataError : the file lacks genes that the features use.
         """
-        position = {str(name): i for i, name in enumerate(self.adata.var_names)}
-        missing = [g for g in features.genes if g not in position]
-        if missing:
-            raise DataError(
-                f"genes differ between files: {self.source} lacks {len(missing)} of the "
-                f"{len(features.genes)} genes that the score uses ({shown(missing, 5)}). "
-                "Predict all genes of the data."
-            )
-        keep = (self._population == population) & (self._condition == treatment)
-        x = self.adata.X[np.flatnonzero(keep)][:, [position[g] for g in features.genes]]
-        dense = np.asarray(x.toarray() if hasattr(x, "toarray") else x)
-        return features.encode(dense)
+        return features.transform(self.cells, self.cells.rows(population, treatment))
 
 
 def open_predictions(path: str | os.PathLike[str], data: CellData) -> CellPredictions:
@@ -115,7 +116,7 @@ def open_predictions(path: str | os.PathLike[str], data: CellData) -> CellPredic
         a group with fewer than 2 cells, NaN or infinity in X.
     """
     path = Path(path)
-    adata = read_h5ad(path, backed=False)
+    adata = read_h5ad(path)
     for key in (data.population_key, data.condition_key):
         if key not in adata.obs:
             raise DataError(
@@ -136,14 +137,8 @@ def open_predictions(path: str | os.PathLike[str], data: CellData) -> CellPredic
                 f"{path}: predicted condition {treatment!r} is no treatment of the data, which "
                 f"hold {shown(data.treatments, 40)} (control: {data.control!r})."
             )
-        n = int(
-            ((predictions._population == population) & (predictions._condition == treatment)).sum()
-        )
+        n = len(predictions.cells.rows(population, treatment))
         if n < 2:
             raise DataError(f"{path}: only {n} predicted cell of {population!r}; 2 are needed.")
-    x: Any = adata.X
-    values = x.data if hasattr(x, "indptr") else np.asarray(x)
-    bad = int((~np.isfinite(values)).sum())
-    if bad:
-        raise DataError(f"{path}: X holds {bad} values that are NaN or infinite.")
+    measure_of(adata, str(path))
     return predictions

@@ -4,18 +4,18 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from pushforward.datasets.cells.data import (
-    BLOCK,
     CellData,
     Measure,
     check_gene_names,
     duplicates,
     shown,
 )
+from pushforward.datasets.cells.storage import RowStore
 from pushforward.simulators.errors import DataError
 
 if TYPE_CHECKING:
@@ -85,6 +85,12 @@ def open_cells(
     measure = measure_of(adata, where)
     data = CellData(adata, population_key, condition_key, control, measure, source)
     _check_group_sizes(data, where)
+    if data.store.backed and data.store.layout == "csc":
+        log.warning(
+            "%s holds X by genes (CSC) and stays on disk: every block of cells costs a pass over "
+            "the file. Convert it once: pushforward.datasets.cells.write_csr(path, out)",
+            where,
+        )
     log.info("%s: X holds %s values%s", where, measure, _NOTES.get(measure, ""))
     return data
 
@@ -144,8 +150,8 @@ def _read_several(paths: Sequence[Path]) -> "AnnData":
 
 
 def _check_labels(adata: "AnnData", where: str, population: str, condition: str, ctrl: str) -> None:
-    twice = duplicates([str(n) for n in adata.obs_names])
-    if twice:
+    if not adata.obs_names.is_unique:
+        twice = duplicates([str(n) for n in adata.obs_names])
         raise DataError(
             f"{where}: {len(twice)} cell names occur more than once ({shown(twice, 5)}). "
             "Run adata.obs_names_make_unique(), or drop the repeated cells, and write it again."
@@ -162,7 +168,7 @@ def _check_labels(adata: "AnnData", where: str, population: str, condition: str,
                 f"{where}: {unlabelled} of {adata.n_obs} cells have no label in obs column "
                 f"{key!r}. Label or remove them."
             )
-    labels = sorted(set(adata.obs[condition].astype(str)))
+    labels = sorted({str(label) for label in adata.obs[condition].unique()})
     if ctrl not in labels:
         raise DataError(
             f"{where}: no cell is labelled {ctrl!r} (control) in obs column {condition!r}. "
@@ -187,20 +193,22 @@ def _check_group_sizes(data: CellData, where: str) -> None:
 
 
 def measure_of(adata: "AnnData", where: str) -> Measure:
-    """Look at all of X once, in blocks: refuse NaN and infinity, and say what the values are."""
+    """Look at all of X once, as it is stored: refuse NaN and infinity, say what the values are."""
     lowest, highest, whole = np.inf, -np.inf, True
     bad_total, places = 0, []
-    for start in range(0, adata.n_obs, BLOCK):
-        block = cast(Any, adata.X)[start : start + BLOCK]
-        values = block.data if hasattr(block, "indptr") else np.asarray(block)
+    for first_row, first_column, block in RowStore.of(adata).value_blocks():
+        values = block.data if hasattr(block, "indptr") else block
         finite = np.isfinite(values)
         if not finite.all():
-            dense = block.toarray() if hasattr(block, "toarray") else np.asarray(block)
-            row, column = np.nonzero(~np.isfinite(dense))
+            entries = block.tocoo() if hasattr(block, "indptr") else None
+            row, column = np.nonzero(~finite) if entries is None else (entries.row, entries.col)
+            if entries is not None:
+                bad = ~np.isfinite(entries.data)
+                row, column = row[bad], column[bad]
             bad_total += len(row)
             places += [
-                f"cell {adata.obs_names[start + i]!r}, gene {adata.var_names[j]!r}"
-                for i, j in zip(row[:3], column[:3], strict=True)
+                f"cell {adata.obs_names[i]!r}, gene {adata.var_names[j]!r}"
+                for i, j in zip(first_row + row[:3], first_column + column[:3], strict=True)
             ]
         elif values.size:
             lowest, highest = min(lowest, values.min()), max(highest, values.max())

@@ -1,6 +1,7 @@
-"""Synthetic perturbed populations: several patients, cell types that answer differently."""
+"""Synthetic perturbed populations and drug screens whose answers are known."""
 
 from pushforward.simulators.cells.populations import PerturbedPopulations
 from pushforward.simulators.cells.response import ConvexResponse
+from pushforward.simulators.cells.screens import DrugScreen
 
-__all__ = ["ConvexResponse", "PerturbedPopulations"]
+__all__ = ["ConvexResponse", "DrugScreen", "PerturbedPopulations"]

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from pushforward.simulators.cells.measurement import measured
 from pushforward.simulators.cells.response import ConvexResponse
 from pushforward.simulators.errors import DataError
 from pushforward.simulators.provenance import provenance
@@ -106,7 +107,6 @@ class PerturbedPopulations:
         """
         import anndata
         import pandas as pd
-        from scipy import sparse
 
         truth = self._truth(np.random.default_rng([seed, 0]))
         rng = np.random.default_rng([seed, 1])
@@ -123,14 +123,22 @@ class PerturbedPopulations:
                 latent.append(z)
                 labels += [(f"P{patient:02d}", condition, f"type_{k}") for k in types]
         z = np.concatenate(latent)
-        x = self._measure(z, truth, rng)
+        x = measured(
+            z,
+            truth["base"],
+            truth["decoder"],
+            rng,
+            self.measurement,
+            dispersion=self.dispersion,
+            library_size=self.library_size,
+        )
         obs = pd.DataFrame(labels, columns=["patient_id", "condition", "cell_type"])
         obs = obs.astype("category")
         obs.index = obs.index.map("cell_{:06d}".format)
         var = pd.DataFrame(index=[f"gene_{g:04d}" for g in range(self.n_genes)])
         configuration = {**asdict(self), "treatments": list(self.treatments)}
         return anndata.AnnData(
-            sparse.csr_matrix(x) if self.measurement == "counts" else x,
+            x,
             obs=obs,
             var=var,
             obsm={"latent": z},
@@ -181,21 +189,6 @@ class PerturbedPopulations:
         decoder = np.linalg.qr(rng.normal(size=(self.n_genes, self.n_latent)))[0].T
         base = rng.normal(0.0, 1.0, self.n_genes)
         return {"centres": centres, "responses": responses, "decoder": decoder, "base": base}
-
-    def _measure(
-        self, z: Float[ndarray, "n latent"], truth: dict, rng: np.random.Generator
-    ) -> Float[ndarray, "n genes"]:
-        if self.measurement == "none":
-            return truth["base"] + z @ truth["decoder"]
-        # Orthonormal rows spread one latent unit over all genes; the factor makes a unit of z
-        # change the log-rate of a typical gene by about 0.3.
-        log_rate = truth["base"] + 0.3 * np.sqrt(self.n_genes) * z @ truth["decoder"]
-        share = np.exp(log_rate - log_rate.max(1, keepdims=True))
-        share /= share.sum(1, keepdims=True)
-        library = self.library_size * np.exp(0.3 * rng.normal(size=(len(z), 1)))
-        shape = 1.0 / self.dispersion
-        rate = rng.gamma(shape, library * share / shape)
-        return rng.poisson(rate).astype(np.float64)
 
 
 def _response(truth: dict, treatment: str) -> ConvexResponse:

@@ -19,6 +19,7 @@ from pushforward.simulators.turbulence.operators import (
     solve_diffusion,
     vorticity,
 )
+from pushforward.simulators.turbulence.resampling import fourier_resample, refine_velocity
 from pushforward.simulators.turbulence.spectral import SpectralSolver
 from pushforward.simulators.turbulence.time_step import stable_time_step
 
@@ -34,9 +35,11 @@ __all__ = [
     "downsample_velocity",
     "face_value",
     "face_velocities",
+    "fourier_resample",
     "laplacian",
     "project",
     "random_velocity",
+    "refine_velocity",
     "solve_diffusion",
     "stable_time_step",
     "van_leer_limited",

@@ -15,7 +15,7 @@ from typing import no_type_check
 import numpy as np
 from numba import prange
 
-from pushforward.simulators.turbulence._compiled import kernel, serial_and_parallel
+from pushforward.simulators.compiled import kernel, serial_and_parallel
 
 __all__ = [
     "BLOCK",

@@ -10,11 +10,13 @@ from pushforward.surrogates.training.loop import Optimisation, TrainingReport, t
 from pushforward.surrogates.training.progress import Progress
 from pushforward.surrogates.training.randomness import stream
 from pushforward.surrogates.training.signals import StopSignal
+from pushforward.surrogates.training.stage import Stage
 
 __all__ = [
     "Checkpoint",
     "Optimisation",
     "Progress",
+    "Stage",
     "StopSignal",
     "TrainingReport",
     "load_checkpoint",

@@ -1,6 +1,5 @@
 """Training by unrolled roll-outs, short ones first."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -8,29 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pushforward.simulators.errors import DataError
+from pushforward.surrogates.training.stage import Stage
 from pushforward.surrogates.turbulence.flow import CoarseFlow
 
 __all__ = ["RolloutObjective", "Stage"]
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stretch of training with one length of roll-out.
-
-    Parameters
-    ----------
-    steps
-        gradient steps
-    unroll
-        time steps that the loss and its gradient run through
-    """
-
-    steps: int
-    unroll: int
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.unroll < 1:
-            raise DataError(f"steps = {self.steps} and unroll = {self.unroll} must be at least 1.")
 
 
 class RolloutObjective:

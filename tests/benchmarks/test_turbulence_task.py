@@ -17,14 +17,13 @@ from pushforward.benchmarks.tasks.turbulence_config import TURBULENCE_PRESETS, F
 from pushforward.benchmarks.tasks.turbulence_reference import (
     Reference,
     finite_volume_solver,
-    fourier_resample,
     reference,
 )
 from pushforward.benchmarks.tasks.turbulence_rows import new_model, persistence, solver_rows
 from pushforward.benchmarks.turbulence_figures import pareto_front
 from pushforward.benchmarks.turbulence_report import gain_lines
 from pushforward.simulators.errors import DataError, InterruptedRun
-from pushforward.simulators.turbulence import downsample_velocity
+from pushforward.simulators.turbulence import downsample_velocity, fourier_resample
 from pushforward.surrogates.training import StopSignal
 from pushforward.surrogates.turbulence import RolloutObjective
 

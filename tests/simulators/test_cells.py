@@ -1,8 +1,9 @@
+import anndata
 import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from pushforward.simulators.cells import ConvexResponse, PerturbedPopulations
+from pushforward.simulators.cells import ConvexResponse, DrugScreen, PerturbedPopulations
 from pushforward.simulators.errors import DataError
 
 
@@ -74,3 +75,79 @@ def test_seeds_repeat_and_differ():
 def test_wrong_configurations_are_refused(options, message, unchecked):
     with pytest.raises(DataError, match=message):
         PerturbedPopulations(**options)
+
+
+def screen(**options):
+    return DrugScreen(**{"n_drugs": 4, "n_cells": 40, "n_control": 60, **options})
+
+
+def test_every_condition_of_a_screen_is_optimal_and_grows_with_the_dose():
+    """Exact assignment is the identity (Brenier); Hill's curve is monotone and halves at κ."""
+    cells = screen().simulate(seed=1)
+    z = cells.obsm["latent"][(cells.obs["drug"] == "control").to_numpy()]
+    for drug in ("drug_00", "drug_03"):
+        sizes = []
+        for dose in (10.0, 1000.0, 1e9):
+            image = DrugScreen.optimal_map(cells, z, drug=drug, dose=dose)
+            _, column = linear_sum_assignment(((z[:, None] - image[None]) ** 2).sum(-1))
+            np.testing.assert_array_equal(column, np.arange(len(z)))
+            sizes.append(np.linalg.norm(image - z, axis=1))
+        assert (sizes[0] < sizes[1]).all()
+        assert (sizes[1] < sizes[2]).all()
+        half = DrugScreen.optimal_map(
+            cells, z, drug=drug, dose=cells.uns["truth"]["half_dose"][drug]
+        )
+        np.testing.assert_allclose(np.linalg.norm(half - z, axis=1), sizes[2] / 2, rtol=1e-3)
+
+
+def test_a_screen_is_labelled_as_screens_are_and_survives_its_file(tmp_path):
+    made = screen(doses=(1.0, 0.5)).simulate(seed=0)
+    made.write_h5ad(tmp_path / "s.h5ad")
+    cells = anndata.read_h5ad(tmp_path / "s.h5ad")
+    assert set(cells.obs["condition"]) == {
+        "control",
+        *(f"drug_0{i}-{dose}" for i in range(4) for dose in ("1", "0.5")),
+    }
+    control = cells.obs["drug"] == "control"
+    assert set(cells.obs["dose"][control]) == {0.0}
+    assert (cells.obs.groupby("condition", observed=True).size() >= 3 * 40).all()
+    assert list(cells.uns["descriptors"].index) == [f"drug_0{i}" for i in range(4)]
+    z = cells.obsm["latent"][control.to_numpy()]
+    a, b = (DrugScreen.optimal_map(c, z, drug="drug_02", dose=1.0) for c in (made, cells))
+    np.testing.assert_allclose(a, b)
+
+
+def test_descriptors_tell_what_drugs_do_or_nothing():
+    """A linear fit of the effects on the table: exact but for its noise, or as poor as chance."""
+
+    def unexplained(kind):
+        cells = screen(n_drugs=60, n_cells=1, n_control=1, descriptors=kind).simulate(seed=0)
+        table = np.column_stack([cells.uns["descriptors"].to_numpy(), np.ones(60)])
+        drift = np.array(list(cells.uns["truth"]["drift"].values()))
+        rest = drift - table @ np.linalg.lstsq(table, drift, rcond=None)[0]
+        return (rest**2).sum() / ((drift - drift.mean(0)) ** 2).sum()
+
+    assert unexplained("signal") < 0.05
+    assert unexplained("noise") > 0.7
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_drugs": 0}, "n_drugs = 0 must be at least 1"),
+        ({"doses": (0.0, 1.0)}, "all above 0 .0 is the control."),
+        ({"doses": (1.0, 1.0)}, "each once"),
+        ({"n_genes": 2}, "n_genes = 2 < n_latent = 6"),
+        ({"descriptors": "smell"}, "descriptors = 'smell'"),
+        ({"measurement": "photo"}, "measurement = 'photo'"),
+    ],
+)
+def test_wrong_screens_are_refused(options, message, unchecked):
+    with pytest.raises(DataError, match=message):
+        DrugScreen(**options)
+
+
+def test_unknown_answers_are_refused():
+    cells = screen().simulate(seed=0)
+    with pytest.raises(DataError, match="no known response to 'aspirin'"):
+        DrugScreen.optimal_map(cells, np.zeros((1, 6)), drug="aspirin", dose=1.0)

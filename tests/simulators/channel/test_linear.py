@@ -42,7 +42,8 @@ def test_poiseuille_flow_stays_to_rounding():
         state = flow.laminar()
         later = flow.advance(state, 20)
         assert float((later.mean - state.mean).abs().max()) < 1e-13
-        assert float(later.v.abs().max()) == 0
+        # Transforms of a constant row leave a last bit that depends on the buffers' alignment.
+        assert float(later.v.abs().max()) < 1e-16
         assert float(later.pressure_gradient) == pytest.approx(0.02, rel=1e-10)
 
 

@@ -94,6 +94,25 @@ def test_the_gap_term_untangles_a_map(unchecked):
     assert gap(1.0) < 0.5 * gap(0.0)
 
 
+def test_the_gap_on_independent_halves_is_unbiased_where_it_is_known():
+    """0 for a translation; |x − T x|² in the mean for maps that keep the law, at a large ε too."""
+    x = cloud(300 * 24, 4, 0)
+    batches = x.reshape(300, 24, 4)
+
+    def gaps(moved, **options):
+        options = MongeOptions(gap_eps=0.5, batch_size=24, **options)
+        found = MongeObjective({"a": (x, x)}, options)._gap(batches, moved)
+        return found.mean().item(), 4 * found.std().item() / 300**0.5
+
+    value, error = gaps(batches + 1.0, independent_batches=True)
+    assert abs(value) < error
+    assert error < 0.2
+    mirrored = 4 * x.square().sum(1).mean().item()
+    value, error = gaps(-batches, independent_batches=True)
+    assert abs(value - mirrored) < error < 0.1 * mirrored
+    assert gaps(-batches)[0] < 0.9 * mirrored
+
+
 def test_steps_are_chosen_on_training_populations_and_may_be_none(unchecked):
     """Where populations answer in opposite ways, the identity is the best guess: 0 steps."""
     x = cloud(100, 2, 0)

@@ -1,0 +1,118 @@
+"""The verb `simulate`: data sets from the domains' simulators."""
+
+import argparse
+import json
+from pathlib import Path
+
+from pushforward.options import (
+    Parser,
+    UsageError,
+    add_common,
+    chosen,
+    limit_threads,
+    parse_with_preset,
+    start_logging,
+)
+from pushforward.tasks import chosen_task, instantiate
+
+__all__ = ["simulate"]
+
+
+def simulate(words: list[str]) -> None:
+    """`pushforward simulate TASK …`."""
+    task = chosen_task("simulate", words)
+    {"cells": _simulate_cells, "turbulence": _simulate_turbulence}[task](words[1:])
+
+
+def _simulate_cells(words: list[str]) -> None:
+    from pushforward.simulators.cells import DrugScreen, PerturbedPopulations
+    from pushforward.simulators.files import atomic_path
+
+    # The kind decides which options there are, so it is looked for first.
+    kinds: dict[str, type] = {"populations": PerturbedPopulations, "screen": DrugScreen}
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--kind", default="populations")
+    kind = chosen("kind", first.parse_known_args(words)[0].kind, list(kinds))
+    parser = Parser(
+        prog="pushforward simulate cells",
+        description="Write control and treated cells as an h5ad file: of simulated patients, or "
+        "of a screen of drugs x doses x cell lines whose answers are known (--kind screen).",
+    )
+    parser.add_argument("--out", required=True, help="h5ad file to write")
+    parser.add_argument("--kind", default="populations", choices=list(kinds), help="what is drawn")
+    parser.add_argument("--seed", type=int, default=0, help="of the simulated cells")
+    add_common(parser)
+    parser.add_class_arguments(kinds[kind], "simulation")
+    options = parser.parse(words)
+    start_logging(options.quiet)
+    simulation = instantiate(parser, options, kinds[kind], "simulation")
+    path = Path(options.out)
+    if path.suffix != ".h5ad":
+        raise UsageError(f"--out {path} must end in .h5ad")
+    with atomic_path(path) as temporary:
+        simulation.simulate(seed=options.seed).write_h5ad(temporary, compression="gzip")
+    print(json.dumps({"file": str(path)}) if options.json else path)
+
+
+def _simulate_turbulence(words: list[str]) -> None:
+    from pushforward.datasets.turbulence import (
+        TURBULENCE_SIMULATIONS,
+        TurbulenceSimulation,
+        simulate_turbulence,
+    )
+    from pushforward.datasets.turbulence.writers import LAYOUTS
+    from pushforward.simulators.errors import DataError, InterruptedRun
+    from pushforward.surrogates.training import Progress, StopSignal
+    from pushforward.surrogates.training.devices import resolve_device
+
+    def make_parser() -> Parser:
+        parser = Parser(
+            prog="pushforward simulate turbulence",
+            description="Simulate two-dimensional turbulence and write it, down-sampled to one or "
+            "more coarser grids, as data to learn from or to be judged on. Published sets: the "
+            "defaults are the Kolmogorov flow at Re = 1000; `--drag 0 --amplitude 0 --spin-up 0 "
+            "--settle 4.5` the decaying one; `--viscosity 5e-4` doubles the Reynolds number.",
+        )
+        parser.add_argument("--out", required=True, help="file to write; .nc unless --layout tsm")
+        parser.add_argument(
+            "--layout",
+            default="cf",
+            choices=sorted(LAYOUTS),
+            help="cf: netCDF with the coordinates of the faces on which u and v live; pnas, tsm: "
+            "the published netCDF and HDF5 layouts, for code that was written for them",
+        )
+        parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+        add_common(parser)
+        lists = {
+            "cells": (int, "cells along x, or along x and y, of the simulation"),
+            "factors": (int, "factors by which velocities are down-sampled, one data set each"),
+            "domain": (float, "side length, or the lengths along x and y, in units of 2 pi"),
+        }
+        for name, (kind, about) in lists.items():
+            parser.add_argument(f"--{name}", nargs="+", type=kind, help=about)
+        parser.add_class_arguments(TurbulenceSimulation, None, skip=set(lists))
+        return parser
+
+    parser, options = parse_with_preset(make_parser, TURBULENCE_SIMULATIONS, words, default="small")
+    simulation = instantiate(parser, options, TurbulenceSimulation)
+    start_logging(options.quiet)
+    limit_threads(1)
+    device = resolve_device(options.device)
+    with StopSignal() as stop, Progress(100, "flows, percent") as progress:
+        reached = 0.0
+
+        def report(share: float) -> None:
+            nonlocal reached
+            if stop.requested:
+                raise InterruptedRun("stopped: no file was written; the same command starts anew.")
+            reached += share
+            progress.advance(round(100 * reached) - progress.done)
+
+        try:
+            paths = simulate_turbulence(
+                simulation, options.out, layout=options.layout, device=device, report=report
+            )
+        except DataError as error:  # a name or a layout that does not fit
+            raise UsageError(str(error)) from error
+    shown = [str(p) for p in paths]
+    print(json.dumps({"files": shown}) if options.json else "\n".join(shown))

@@ -1,0 +1,138 @@
+"""The tasks as the command line sees them: options, presets and configurations by name."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+from pushforward.options import Parser, UsageError, add_common, chosen
+
+__all__ = [
+    "TASKS",
+    "cells_parser",
+    "chosen_task",
+    "configuration_of",
+    "instantiate",
+    "presets_of",
+    "run_parser",
+]
+
+TASKS = ("cells", "turbulence")
+OF_VERB = {"run": TASKS, "simulate": TASKS, "evaluate": ("cells",)}
+
+
+def run_parser(task: str) -> Parser:
+    """Options of `run TASK`."""
+    return {"cells": lambda: cells_parser("run"), "turbulence": _turbulence_parser}[task]()
+
+
+def cells_parser(verb: str) -> Parser:
+    """Options of `run cells` and `evaluate cells`."""
+    from pushforward.benchmarks.tasks.cells_config import CellsConfig
+    from pushforward.benchmarks.tasks.cells_models import MODELS
+
+    about = {
+        "run": "Leave populations out one at a time, learn the treatment's effect on the others, "
+        "predict the treated cells of the one left out from its control cells, and score the "
+        "prediction beside rows that learn nothing. Finished parts are skipped: the same line "
+        "resumes. Without --data, cells are simulated.",
+        "evaluate": "Score predicted treated cells of any model from an h5ad file whose obs names "
+        "population and predicted condition as the data do, exactly as `run` scores its own.",
+    }
+    parser = Parser(prog=f"pushforward {verb} cells", description=about[verb])
+    _add_run_folder(parser, "pushforward-cells")
+    parser.add_argument(
+        "--data", nargs="+", type=str, help="h5ad file, or several with the same genes"
+    )
+    parser.add_argument(
+        "--hold_out",
+        nargs="+",
+        type=str,
+        help="populations to leave out, one at a time; each in turn if not given",
+    )
+    parser.add_argument(
+        "--models", nargs="+", type=str, help=f"rows to learn, by name: {', '.join(MODELS)}"
+    )
+    parser.add_class_arguments(CellsConfig, None, skip={"data", "hold_out", "models"})
+    return parser
+
+
+def _turbulence_parser() -> Parser:
+    from pushforward.benchmarks.tasks.turbulence_config import TurbulenceConfig
+
+    parser = Parser(
+        prog="pushforward run turbulence",
+        description="Simulate Kolmogorov flow on a fine grid, train coarse models on it, and judge "
+        "them by how long their forecasts stay right and by seconds, beside coarse, finer and "
+        "spectral solvers. Finished parts are skipped: the same line resumes.",
+    )
+    _add_run_folder(parser, "pushforward-turbulence")
+    parser.add_argument(
+        "--models", nargs="+", type=str, help="rows to learn, of li, li_bundled, lc, tsm"
+    )
+    parser.add_class_arguments(TurbulenceConfig, None, skip={"models"})
+    return parser
+
+
+def _add_run_folder(parser: Parser, out: str) -> None:
+    """The options of every verb that fills a run's folder."""
+    parser.add_argument("--out", default=out, help="folder of results, models and report")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument(
+        "--resume",
+        default="auto",
+        choices=["auto", "never"],
+        help="auto goes on with what is in --out; never refuses a folder that holds anything",
+    )
+    add_common(parser)
+
+
+def presets_of(task: str) -> dict[str, Callable[[], Any]]:
+    """The named configurations of a task."""
+    if task == "turbulence":
+        from pushforward.benchmarks.tasks.turbulence_config import TURBULENCE_PRESETS
+
+        return TURBULENCE_PRESETS
+    from pushforward.benchmarks.tasks.cells_config import CELLS_PRESETS
+
+    return CELLS_PRESETS
+
+
+def configuration_of(task: str) -> type:
+    """The class of a task's configuration."""
+    if task == "turbulence":
+        from pushforward.benchmarks.tasks.turbulence_config import TurbulenceConfig
+
+        return TurbulenceConfig
+    from pushforward.benchmarks.tasks.cells_config import CellsConfig
+
+    return CellsConfig
+
+
+def instantiate(parser: Parser, options: Any, kind: type, key: str | None = None) -> Any:
+    """Build an object from its options; a value out of range is a usage error.
+
+    Parameters
+    ----------
+    parser, options : that parsed them, and what it found.
+    kind : a dataclass whose fields are options of the same names.
+    key : the name under which the class's arguments were added, if they were.
+    """
+    from pushforward.simulators.errors import DataError
+
+    try:
+        made = parser.instantiate(options)
+        if key is not None:
+            return made[key]
+        return kind(**{f.name: made[f.name] for f in fields(kind)})
+    except DataError as error:
+        raise UsageError(str(error)) from error
+
+
+def chosen_task(verb: str, words: list[str]) -> str:
+    """The task that a verb is asked for; help on the verb, or a usage error, without one."""
+    known = OF_VERB[verb]
+    if not words or words[0] in ("-h", "--help"):
+        print(f"usage: pushforward {verb} TASK [options]\n\ntasks: {', '.join(known)}\n")
+        print(f"Options of a task: pushforward {verb} {known[0]} --help")
+        raise SystemExit(0 if words else 2)
+    return chosen("task", words[0], list(known))

@@ -1,0 +1,82 @@
+"""Winds of the standard two-dimensional tests, as mass fluxes from their stream functions."""
+
+import math
+
+from torch import Tensor
+
+from pushforward.simulators.atmosphere.fluxes import (
+    MassFluxes,
+    Winds,
+    from_stream_function,
+)
+from pushforward.simulators.atmosphere.grid import LatLonGrid
+from pushforward.simulators.errors import DataError
+
+__all__ = [
+    "DAY",
+    "PERIOD",
+    "deformational_flow",
+    "solid_body_rotation",
+]
+
+DAY = 86400.0
+PERIOD = 12 * DAY
+
+
+def solid_body_rotation(
+    grid: LatLonGrid, *, angle: float | int = 0.0, period: float | int = PERIOD
+) -> Winds:
+    """Rotation of the whole sphere about a tilted axis: test case 1 of Williamson et al. (1992).
+
+    ψ = −R u₀ (sin φ cos α − cos λ cos φ sin α), u₀ = 2πR/period. α = 0 moves along the equator,
+    α = π/2 over the poles.
+
+    Parameters
+    ----------
+    grid : see `latlon_grid`.
+    angle : α between the axis and the poles, radians.
+    period : of one revolution, s.
+
+    Source: Williamson et al., J. Comput. Phys. 102, 1992.
+    """
+    strength = 2 * math.pi * grid.radius**2 / period
+
+    def psi(lon: Tensor, lat: Tensor) -> Tensor:
+        tilt = lon.cos() * lat.cos() * math.sin(angle)
+        return -strength * (lat.sin() * math.cos(angle) - tilt)
+
+    a_second = from_stream_function(grid, psi)
+    return lambda time, dt: a_second.scaled(dt)
+
+
+def deformational_flow(grid: LatLonGrid, *, case: int = 4, period: float | int = PERIOD) -> Winds:
+    """Non-divergent deforming flow that comes back after a period (Nair and Lauritzen 2010).
+
+    Case 4: ψ = (R²/T)[k sin²λ′ cos²φ cos(πt/T) − 2π sin φ], λ′ = λ − 2πt/T, k = 10; case 2 is
+    the same without rotation and λ′ = λ; case 1 has sin²(λ/2) and k = 12.
+
+    Parameters
+    ----------
+    case : 1, 2 or 4.
+    period : T in seconds, after which every tracer is back.
+
+    Source: Nair and Lauritzen, J. Comput. Phys. 229, 2010; case 4 as used by Lauritzen et al.,
+    Geosci. Model Dev. 5, 2012.
+    """
+    if case not in (1, 2, 4):
+        raise DataError(f"case = {case}; expected 1, 2 or 4 (3 is `divergent_flow`).")
+    unit = grid.radius**2 / period
+    strength, half = (12.0, 0.5) if case == 1 else (10.0, 1.0)
+    turn = 2 * math.pi if case == 4 else 0.0
+
+    def winds(time: float, dt: float) -> MassFluxes:
+        middle = (time + dt / 2) / period
+
+        def psi(lon: Tensor, lat: Tensor) -> Tensor:
+            wave = (half * (lon - turn * middle)).sin() ** 2
+            amplitude = unit * strength * math.cos(math.pi * middle) * lat.cos() ** 2
+            return amplitude * wave - unit * turn * lat.sin()
+
+        return from_stream_function(grid, psi).scaled(dt)
+
+    return winds
