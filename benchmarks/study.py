@@ -1,15 +1,18 @@
 """A study as rows of repeated measurements, rendered with mean and standard error."""
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pushforward.simulators.files import atomic_path, write_json
 from pushforward.simulators.provenance import provenance
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Claim", "Study", "command_line", "render", "write"]
 
@@ -32,6 +35,7 @@ class Study:
     tables: dict[str, dict[str, dict[str, list[float]]]] = field(default_factory=dict)
     claims: list[Claim] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, "Figure"] = field(default_factory=dict)
 
     def add(self, table: str, row: str, **values: float | int) -> None:
         """Append one seed's measurements of a row."""
@@ -75,8 +79,10 @@ def render(study: Study) -> str:
 
 
 def write(study: Study, stem: Path, preset: str) -> str:
-    """Write `stem`.json and `stem`.md; returns the Markdown."""
+    """Write `stem`.json, .md, and -<name>.png for each figure; returns the Markdown."""
     text = render(study)
+    for name in study.figures:
+        text += f"\n![{name}]({stem.name}-{name}.png)\n"
     content = {
         "title": study.title,
         "preset": preset,
@@ -88,11 +94,28 @@ def write(study: Study, stem: Path, preset: str) -> str:
     write_json(stem.with_suffix(".json"), content)
     with atomic_path(stem.with_suffix(".md")) as temporary:
         temporary.write_text(text, encoding="utf-8")
+    for name, figure in study.figures.items():
+        with atomic_path(stem.with_name(f"{stem.name}-{name}.png")) as temporary:
+            figure.savefig(temporary, dpi=110, metadata={"Software": None})
     return text
 
 
-def command_line(package: str, studies: Mapping[str, Callable[[str], Study]], out: str) -> None:
-    """Parse the arguments of `python -m package`, run the study, write JSON and Markdown."""
+def command_line(
+    package: str,
+    studies: Mapping[str, Callable[..., Study]],
+    out: str,
+    *,
+    reads: Collection[str] = (),
+) -> None:
+    """Parse the arguments of `python -m package`, run the study, write JSON and Markdown.
+
+    Parameters
+    ----------
+    package : name of the package, for the usage line.
+    studies : name -> function of the preset (and of `data`, for those that read a file).
+    out : default folder.
+    reads : names of the studies that take `--data FILE`.
+    """
     parser = argparse.ArgumentParser(
         prog=f"python -m {package}",
         description="Run a study; write JSON and Markdown.",
@@ -100,6 +123,13 @@ def command_line(package: str, studies: Mapping[str, Callable[[str], Study]], ou
     parser.add_argument("study", choices=sorted(studies))
     parser.add_argument("--preset", choices=("smoke", "small"), default="small")
     parser.add_argument("--out", type=Path, default=Path(out))
+    if reads:
+        parser.add_argument("--data", type=Path, help=f"input file, for {', '.join(reads)}")
     arguments = parser.parse_args()
-    study = studies[arguments.study](arguments.preset)
+    options: dict[str, Any] = {}
+    if reads and arguments.data is not None:
+        if arguments.study not in reads:
+            parser.error(f"--data is for {', '.join(reads)}; {arguments.study} makes its own data")
+        options["data"] = arguments.data
+    study = studies[arguments.study](arguments.preset, **options)
     print(write(study, arguments.out / arguments.study, arguments.preset))

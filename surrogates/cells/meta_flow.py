@@ -35,10 +35,11 @@ MOST_CHUNKS = 8  # a population of more than 8 embed_cells is thinned evenly
 
 @dataclass(frozen=True)
 class PopulationCode:
-    """What the velocity knows of p populations: a vector each, and for "set" tokens to look at."""
+    """What the velocity knows of p populations: a vector each, and for "set" cells with tokens."""
 
     vector: Tensor
     tokens: Tensor | None = None
+    cells: Tensor | None = None
 
 
 class MetaFlowMatching(PopulationTransport):
@@ -175,8 +176,8 @@ class MetaFlowMatching(PopulationTransport):
                 generator=generator,
             )
             n_query = dim + 2 * fourier + n_time
-            self.reader = TokenReader(n_query, embedding_width, embedding_width, generator)
-            context = 2 * embedding_width
+            self.reader = TokenReader(dim, n_query, embedding_width, embedding_width, generator)
+            context = embedding_width + self.reader.n_out
         elif embedding == "one_hot":
             context = len(populations) + 1
         self.network = VelocityNetwork(
@@ -209,8 +210,10 @@ class MetaFlowMatching(PopulationTransport):
         """Code of p populations of n cells each, as they are in training: all cells at once."""
         if self.embed is None:
             return PopulationCode(cells.new_zeros(len(cells), 0))
-        out = self.embed((cells - self.centre) / self.scale)
-        return PopulationCode(*out) if self.embedding == "set" else PopulationCode(out)
+        z = (cells - self.centre) / self.scale
+        if self.embedding == "set":
+            return PopulationCode(*self.embed(z), z)
+        return PopulationCode(self.embed(z))
 
     def code_of(self, names: Sequence[str]) -> PopulationCode:
         """Code of populations that are known by name ("one_hot")."""
@@ -242,9 +245,9 @@ class MetaFlowMatching(PopulationTransport):
         """dx/dt of points of p populations, in the units of x per unit time."""
         z = (x - self.centre) / self.scale
         context = [torch.cat((code.vector, treatment), -1)[:, None].expand(-1, x.shape[1], -1)]
-        if self.reader is not None and code.tokens is not None:
-            query = torch.cat((z, self.network.features(z), self.network.time(t)), -1)
-            context.append(self.reader(query, code.tokens))
+        if self.reader is not None and code.tokens is not None and code.cells is not None:
+            features = torch.cat((z, self.network.features(z), self.network.time(t)), -1)
+            context.append(self.reader(z, features, code.cells, code.tokens))
         return self.scale * self.network(z, t, torch.cat(context, -1))
 
     def treatment_row(self, name: str | None) -> Float[Tensor, " treatments"]:
@@ -311,8 +314,10 @@ class MetaFlowMatching(PopulationTransport):
         size = len(inputs) // parts
         code = self.encode(torch.stack([inputs[i::parts][:size] for i in range(parts)]))
         vector = nn.functional.normalize(code.vector.mean(0, keepdim=True), dim=-1)
-        tokens = None if code.tokens is None else code.tokens.flatten(0, 1)[None]
-        return PopulationCode(vector, tokens)
+        if code.tokens is None or code.cells is None:
+            return PopulationCode(vector)
+        tokens, cells = (z.flatten(0, 1)[None] for z in (code.tokens, code.cells))
+        return PopulationCode(vector, tokens, cells)
 
 
 def _check_settings(
