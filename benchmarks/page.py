@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pushforward import __version__
+from pushforward.benchmarks.atmosphere_report import atmosphere_section
 from pushforward.benchmarks.leaderboard import (
     Board,
     make_boards,
@@ -138,5 +139,5 @@ def _board_section(board: Board) -> str:
     return "".join(parts)
 
 
-SECTIONS = {"turbulence": turbulence_section}
+SECTIONS = {"atmosphere": atmosphere_section, "turbulence": turbulence_section}
 """Task -> its own section of the page; other tasks have the common one."""

@@ -1,7 +1,9 @@
 """A study as rows of repeated measurements, rendered with mean and standard error."""
 
 import argparse
+import multiprocessing
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,7 @@ from pushforward.simulators.provenance import provenance
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Claim", "Study", "command_line", "render", "write"]
+__all__ = ["Claim", "Row", "Study", "command_line", "each_seed", "measure_seeds", "render", "write"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,36 @@ class Study:
     def mean(self, table: str, row: str, metric: str) -> float:
         """Mean over seeds."""
         return float(np.mean(self.tables[table][row][metric]))
+
+
+Row = tuple[str, str, dict[str, float]]
+"""Table, row, one seed's measurements."""
+
+
+def each_seed(job: Callable[..., Any], settings: dict[str, Any]) -> list[Any]:
+    """`job(settings, seed)` of every seed, side by side in processes.
+
+    One seed, or `settings["seeds_at_once"] = 1`, runs here. Each process has one torch thread.
+    """
+    seeds = list(range(settings["seeds"]))
+    if settings.get("seeds_at_once", len(seeds)) == 1 or len(seeds) == 1:
+        return [job(settings, seed) for seed in seeds]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(len(seeds), mp_context=context, initializer=_one_thread) as pool:
+        return list(pool.map(job, [settings] * len(seeds), seeds))
+
+
+def measure_seeds(study: Study, job: Callable[..., list[Row]], settings: dict[str, Any]) -> None:
+    """Add the rows that `each_seed` returns to a study."""
+    for rows in each_seed(job, settings):
+        for table, row, values in rows:
+            study.add(table, row, **values)
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def _cell(values: list[float]) -> str:

@@ -68,12 +68,15 @@ def plot_pareto(board: Board) -> "Figure":
     titles = {"seconds_per_unit": "all flows together", "seconds_per_unit_alone": "one flow"}
     for axis, (seconds, title) in zip(axes, titles.items(), strict=True):
         points = pareto_points(board, seconds)
+        places = _label_places(points)
         for name, time, length in points:
             colour, marker = _style(board, name)
             axis.plot(time, length, marker=marker, color=colour, markersize=8, linestyle="none")
+            offset, align = places[name]
             axis.annotate(
-                name, (time, length), textcoords="offset points", xytext=(6, 4), fontsize=8
-            )
+                name, (time, length), textcoords="offset points", xytext=offset, ha=align,
+                va="center", fontsize=8,
+            )  # fmt: skip
         chosen = {p[0]: p for p in points}
         front = [chosen[name] for name in pareto_front(points)]
         axis.plot(
@@ -91,6 +94,28 @@ def plot_pareto(board: Board) -> "Figure":
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("duration above 0.8 (time units)")
     return figure
+
+
+def _label_places(
+    points: Sequence[tuple[str, float, float]],
+) -> dict[str, tuple[tuple[float, float], str]]:
+    """Where each label goes: on the side of its point where it meets no point and no label yet."""
+    span = max(p[2] for p in points) - min(p[2] for p in points) or 1.0
+    at = {name: (np.log10(time), length / span) for name, time, length in points}
+    sides = [((8, 0), "left"), ((-8, 0), "right"), ((0, 11), "center"), ((0, -11), "center")]
+    shift = [(0.25, 0.0), (-0.25, 0.0), (0.0, 0.07), (0.0, -0.07)]
+    taken = list(at.values())
+    places = {}
+    for name, (x, y) in at.items():
+
+        def crowding(side: int, x: float = x, y: float = y) -> float:
+            a, b = x + shift[side][0], y + shift[side][1]
+            return sum(abs(a - c) < 0.3 and abs(b - d) < 0.05 for c, d in taken if (c, d) != (x, y))
+
+        best = min(range(len(sides)), key=crowding)
+        places[name] = sides[best]
+        taken.append((x + shift[best][0], y + shift[best][1]))
+    return places
 
 
 def plot_correlation(board: Board) -> "Figure":

@@ -25,7 +25,7 @@ NOTE = (
     "± is the standard error over seeds where there are several, "
     "else over flows (bootstrap). A diverged flow counts as zero "
     "from there on. Seconds are per time unit and flow, measured in one sitting: all flows "
-    "together, and one alone."
+    "together, and one alone. ≥ marks durations that outlast the forecast."
 )
 
 
@@ -38,10 +38,13 @@ def table(board: Board) -> tuple[list[str], list[tuple[str, list[str]]]]:
         cells = []
         for metric in _columns(board):
             cell = board.value(model, metric)
-            if cell is not None and len(results) == 1 and results[0].metrics[metric].std_error:
+            if cell is not None and metric.startswith("seconds"):
+                cell = Cell(cell.mean, 0.0, 1)  # one timing, whatever the number of seeds
+            elif cell is not None and len(results) == 1 and results[0].metrics[metric].std_error:
                 found = results[0].metrics[metric]
                 cell = Cell(found.value, found.std_error, found.n)
-            cells.append(cell.text() if cell else "–")
+            bound = "≥ " if _lower_bound(board, model, metric) else ""
+            cells.append(bound + cell.text() if cell else "–")
         rows.append((model, cells))
     for row in board.reference_rows:
         references = [board.reference(row, m) for m in _columns(board)]
@@ -74,8 +77,8 @@ def gain_lines(board: Board) -> list[str]:
         (m for m in board.models if m.startswith("fv_")), key=lambda m: int(m.split("_")[1])
     )
     pairs = [(m, coarse) for m in learned]
-    if "tsm" in learned:
-        pairs += [("tsm", other) for other in learned if other.startswith("li")]
+    stencils = [m for m in learned if m.startswith("tsm")]
+    pairs += [(m, other) for m in stencils for other in learned if other.startswith("li")]
     lines = []
     for model, other in pairs:
 
@@ -84,9 +87,13 @@ def gain_lines(board: Board) -> list[str]:
 
         _, low, high = bootstrap_interval(ratio, flows, draws=500)
         value = ratio(np.arange(flows))
+        bounds = [_lower_bound(board, name, "duration_80") for name in (model, other)]
+        mark = {(True, False): "≥ ", (False, True): "≤ ", (True, True): "unknown, "}.get(
+            (bounds[0], bounds[1]), ""
+        )
         lines.append(
-            f"duration of {model} over {other}: {value:.2f} (90 % of the draws of {flows} flows "
-            f"between {low:.2f} and {high:.2f})"
+            f"duration of {model} over {other}: {mark}{value:.2f} (90 % of the draws of {flows} "
+            f"flows between {low:.2f} and {high:.2f})"
         )
     for seconds, words in {
         "seconds_per_unit": "all flows together",
@@ -103,9 +110,21 @@ def gain_lines(board: Board) -> list[str]:
     return lines
 
 
+def _lower_bound(board: Board, model: str, metric: str) -> bool:
+    """Whether a duration is only bounded: some seed's mean correlation never fell so low."""
+    if metric not in ("duration_80", "duration_95"):
+        return False
+    curves = [np.mean(r.sample["correlation"], axis=0) for r in board.results if r.model == model]
+    return any(c.min() > int(metric[-2:]) / 100 for c in curves)
+
+
 def _columns(board: Board) -> list[str]:
     measured = {m for r in board.results for m in r.metrics}
     return [m for m in board.headline if m in measured]
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" + ("" if number == 1 else "s")
 
 
 def turbulence_markdown(board: Board) -> str:
@@ -141,7 +160,8 @@ def turbulence_section(board: Board) -> str:
     parts = [
         f"<h2>{html.escape(board.task)}, preset {html.escape(board.preset)}: "
         f"{html.escape(board.splits[0])}</h2>",
-        f"<p class='note'>{flows} flows, {len(board.seeds)} seeds, data fingerprint "
+        f"<p class='note'>{_count(flows, 'flow')}, {_count(len(board.seeds), 'seed')}, data "
+        "fingerprint "
         f"<code>{html.escape(board.data_fingerprint)}</code>. {html.escape(NOTE)}</p>",
         table_html(["row", *heads], kinds),
         f"<ul>{items}</ul>",

@@ -16,13 +16,18 @@ __all__ = [
     "run_parser",
 ]
 
-TASKS = ("cells", "turbulence")
+TASKS = ("cells", "turbulence", "atmosphere")
 OF_VERB = {"run": TASKS, "simulate": TASKS, "evaluate": ("cells",)}
 
 
 def run_parser(task: str) -> Parser:
     """Options of `run TASK`."""
-    return {"cells": lambda: cells_parser("run"), "turbulence": _turbulence_parser}[task]()
+    parsers = {
+        "cells": lambda: cells_parser("run"),
+        "turbulence": _turbulence_parser,
+        "atmosphere": _atmosphere_parser,
+    }
+    return parsers[task]()
 
 
 def cells_parser(verb: str) -> Parser:
@@ -73,6 +78,25 @@ def _turbulence_parser() -> Parser:
     return parser
 
 
+def _atmosphere_parser() -> Parser:
+    from pushforward.benchmarks.tasks.atmosphere_config import AtmosphereConfig
+
+    parser = Parser(
+        prog="pushforward run atmosphere",
+        description="Train emulators of CO2 transport and judge their forecasts by errors, bias, "
+        "mass and seconds, with and without mass fixer and centring, beside persistence and "
+        "first-order upwind transport. Finished parts are skipped: the same line resumes. Without "
+        "--data, weather and CO2 are simulated.",
+    )
+    _add_run_folder(parser, "pushforward-atmosphere")
+    parser.add_argument(
+        "--models", nargs="+", type=str, help="networks, of unet, swin, sfno, graphcast"
+    )
+    parser.add_argument("--grid", nargs="+", type=int, help="rows and columns of simulated data")
+    parser.add_class_arguments(AtmosphereConfig, None, skip={"models", "grid"})
+    return parser
+
+
 def _add_run_folder(parser: Parser, out: str) -> None:
     """The options of every verb that fills a run's folder."""
     parser.add_argument("--out", default=out, help="folder of results, models and report")
@@ -88,6 +112,10 @@ def _add_run_folder(parser: Parser, out: str) -> None:
 
 def presets_of(task: str) -> dict[str, Callable[[], Any]]:
     """The named configurations of a task."""
+    if task == "atmosphere":
+        from pushforward.benchmarks.tasks.atmosphere_config import ATMOSPHERE_PRESETS
+
+        return ATMOSPHERE_PRESETS
     if task == "turbulence":
         from pushforward.benchmarks.tasks.turbulence_config import TURBULENCE_PRESETS
 
@@ -99,6 +127,10 @@ def presets_of(task: str) -> dict[str, Callable[[], Any]]:
 
 def configuration_of(task: str) -> type:
     """The class of a task's configuration."""
+    if task == "atmosphere":
+        from pushforward.benchmarks.tasks.atmosphere_config import AtmosphereConfig
+
+        return AtmosphereConfig
     if task == "turbulence":
         from pushforward.benchmarks.tasks.turbulence_config import TurbulenceConfig
 

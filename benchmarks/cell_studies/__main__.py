@@ -1,13 +1,16 @@
-"""Run a study: `python -m pushforward.benchmarks.cell_studies gap`, `letters` or `trajectory`."""
+"""Run a study: `python -m pushforward.benchmarks.cell_studies letters`, trajectory, screens, …"""
 
-from pushforward.benchmarks.cell_studies import gap_regularisation, trajectory
+from pushforward.benchmarks.cell_studies import gap_regularisation, letters, screens, trajectory
 from pushforward.benchmarks.study import command_line
 
 if __name__ == "__main__":
     command_line(
         "pushforward.benchmarks.cell_studies",
         {
-            "gap": gap_regularisation.run,
+            "gap-gaussians": gap_regularisation.run_gaussians,
+            "gap-plane": gap_regularisation.run_plane,
+            "letters": letters.run,
+            "screens": screens.run,
             "trajectory": trajectory.run,
         },
         "cell-studies",

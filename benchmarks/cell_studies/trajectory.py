@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pushforward.benchmarks.cell_studies._time_course import TimeCourse, read_time_course
 from pushforward.benchmarks.cell_studies.trajectory_figures import plot_course, plot_w1
-from pushforward.benchmarks.study import Claim, Study
+from pushforward.benchmarks.study import Claim, Row, Study, each_seed
 from pushforward.surrogates.cells import FlowNetworkOptions, TrajectoryOptions, fit_trajectory
 from pushforward.surrogates.cells.flow_paths import SnapshotPaths
 from pushforward.surrogates.ot import wasserstein
@@ -24,7 +24,7 @@ __all__ = ["run"]
 
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {"seeds": 1, "steps": 20, "batch": 64, "cells": 100, "width": 16},
-    "small": {"seeds": 3, "steps": 800, "batch": 256, "cells": 1000, "width": 64},
+    "small": {"seeds": 3, "steps": 500, "batch": 256, "cells": 1000, "width": 64},
 }
 SIGMA = 0.1  # of the Schroedinger bridge, in units of the cells' scale
 
@@ -64,24 +64,34 @@ def run(preset: str, data: Path | None = None) -> Study:
         settings={**settings, "sigma": SIGMA, "times": list(course.times)},
     )
     inner = range(1, len(course.times) - 1)
-    clouds: dict[int, dict[str, Tensor]] = {}
-    for seed in range(settings["seeds"]):
-        for left in inner:
-            table = f"left out: time {left}"
-            found = _references(course, left, seed)
-            for row, values in found.items():
-                study.add(table, row, **values)
-            for curvature in ("none", "mean"):
-                for model in MODELS:
-                    row = model + (BENT if curvature == "mean" else "")
-                    moved = _predict(course, left, model, curvature, settings, seed)
-                    study.add(table, row, **_judge(moved, course.populations[left]))
-                    if seed == 0:
-                        clouds.setdefault(left, {})[row] = moved
-                    print(table, row, study.tables[table][row]["w1"][-1], flush=True)
+    found = each_seed(_one_seed, {**settings, "data": data})
+    for rows, _ in found:
+        for table, row, values in rows:
+            study.add(table, row, **values)
     _claim(study, list(inner))
-    study.figures = {"w1": plot_w1(study), "course": plot_course(course, clouds)}
+    study.figures = {"w1": plot_w1(study), "course": plot_course(course, found[0][1])}
     return study
+
+
+def _one_seed(
+    settings: dict[str, Any], seed: int
+) -> tuple[list[Row], dict[int, dict[str, Tensor]]]:
+    """All rows of one seed, and the predicted clouds by left-out time and row."""
+    course = read_time_course(settings["data"], cells=settings["cells"])
+    rows: list[Row] = []
+    clouds: dict[int, dict[str, Tensor]] = {}
+    for left in range(1, len(course.times) - 1):
+        table = f"left out: time {left}"
+        rows += [(table, row, v) for row, v in _references(course, left, seed).items()]
+        for curvature in ("none", "mean"):
+            for model in MODELS:
+                row = model + (BENT if curvature == "mean" else "")
+                moved = _predict(course, left, model, curvature, settings, seed)
+                values = _judge(moved, course.populations[left])
+                rows.append((table, row, values))
+                clouds.setdefault(left, {})[row] = moved
+                print(f"seed {seed}, {table}, {row}: W1 {values['w1']:.3f}", flush=True)
+    return rows, clouds
 
 
 def _judge(moved: Tensor, truth: Tensor) -> dict[str, float]:

@@ -94,7 +94,7 @@ def squared_correlation(
 
 
 def decorrelation_days(
-    curve: Float[np.ndarray, " time"], *, threshold: float, days_per_step: float
+    curve: Float[np.ndarray, " time"], *, threshold: float, days_per_step: float | int
 ) -> float:
     """First lead time, in days, at which a curve of r² is below a threshold; the last if none is.
 

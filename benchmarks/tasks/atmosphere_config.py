@@ -10,7 +10,7 @@ from pushforward.surrogates.training import Optimisation, Stage
 
 __all__ = ["ATMOSPHERE_PRESETS", "ATMOSPHERE_SWEEP", "AtmosphereConfig"]
 
-ATMOSPHERE_SWEEP = ("seed", "n_seeds")
+ATMOSPHERE_SWEEP = ("seed", "n_seeds", "models", "uncentred")
 """Options that name result files: runs that differ only in them may share an output folder."""
 
 SIZES: dict[str, dict[str, dict[str, int]]] = {
@@ -52,6 +52,8 @@ class AtmosphereConfig:
         of simulated data
     step_hours
         between times of the simulated data
+    spin_up_days
+        simulated before the first time
     data_seed
         of the simulated weather and fluxes
     train_share, validation_share
@@ -94,6 +96,7 @@ class AtmosphereConfig:
     levels: int = 5
     days: int = 730
     step_hours: int = 6
+    spin_up_days: int = 60
     data_seed: int = 0
     train_share: float = 0.6
     validation_share: float = 0.04
@@ -194,6 +197,7 @@ def _smoke() -> AtmosphereConfig:
         grid=[8, 16],
         levels=3,
         days=24,
+        spin_up_days=2,
         train_share=0.5,
         lead_days=8,
         start_every_days=2,

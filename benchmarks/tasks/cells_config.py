@@ -12,6 +12,7 @@ from pushforward.simulators.errors import DataError
 from pushforward.simulators.provenance import configuration_hash
 from pushforward.surrogates.cells import (
     ChoiceOptions,
+    ConditionalRecipe,
     FlowNetworkOptions,
     FlowOptions,
     MongeOptions,
@@ -58,10 +59,18 @@ class CellsConfig:
         obs column that names the condition
     control
         label of the untreated condition
+    drug_key
+        obs column that names the drug of a condition, for conditional_map and split drug
+    dose_key
+        obs column of the dose, for conditional_map and split dose
+    descriptors
+        CSV of drug descriptors, drugs in the first column; without it uns["descriptors"] of the
+        data is taken, if there
     models
         rows to learn, by name
     split
-        what is held out: a population, a condition, or a share of the cells of each
+        what is held out: a population, a condition, all conditions of its drug or of its dose, or
+        a share of the cells of each
     treatment
         treated condition to predict; each one in turn if not given
     hold_out
@@ -94,6 +103,8 @@ class CellsConfig:
     calibration
         how the flows and the population-conditioned map are calibrated, by leaving training
         populations out
+    conditional
+        network, objective and optimisation of conditional_map
     simulation
         the cells that are simulated when no data are given
     """
@@ -102,6 +113,9 @@ class CellsConfig:
     population_key: str = "patient_id"
     condition_key: str = "condition"
     control: str = "ctrl"
+    drug_key: str | None = None
+    dose_key: str | None = None
+    descriptors: str | None = None
     models: list[str] = field(default_factory=lambda: ["monge_map"])
     split: str = "population"
     treatment: str | None = None
@@ -121,6 +135,7 @@ class CellsConfig:
     flow: FlowOptions = field(default_factory=lambda: FlowOptions(offset_spread=1.0))
     flow_optimisation: Optimisation = field(default_factory=lambda: Optimisation(steps=60))
     calibration: ChoiceOptions = field(default_factory=ChoiceOptions)
+    conditional: ConditionalRecipe = field(default_factory=ConditionalRecipe)
     simulation: PerturbedPopulations = field(default_factory=PerturbedPopulations)
 
     def __post_init__(self) -> None:
@@ -141,6 +156,7 @@ class CellsConfig:
         """All options as plain values."""
         content = asdict(self)
         content["simulation"]["treatments"] = list(self.simulation.treatments)
+        content["conditional"]["hidden"] = list(self.conditional.hidden)
         return content
 
     @property
@@ -177,6 +193,11 @@ def _smoke() -> CellsConfig:
         optimisation=Optimisation(steps=100),
         flow=FlowOptions(offset_spread=1.0, batch_size=64),
         flow_optimisation=Optimisation(steps=30),
+        conditional=replace(
+            ConditionalRecipe(),
+            hidden=(32, 32),
+            optimisation=Optimisation(steps=100, learning_rate=3e-3, schedule="cosine"),
+        ),
         simulation=PerturbedPopulations(n_populations=3, n_cells=120, n_genes=100),
     )
 
@@ -210,6 +231,7 @@ def _paper() -> CellsConfig:
         ),
         flow_optimisation=Optimisation(steps=30_000, learning_rate=1e-4, weight_decay=0.0),
         calibration=ChoiceOptions(calibrate=False),
+        conditional=ConditionalRecipe.paper(),
         simulation=PerturbedPopulations(n_populations=6, n_cells=1000, n_genes=1000),
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
+from pushforward.benchmarks.tasks.cells_conditional import fit_conditional
 from pushforward.benchmarks.tasks.cells_question import Training
 from pushforward.surrogates.blocks import Surrogate
 from pushforward.surrogates.cells import (
@@ -87,12 +88,14 @@ def _flow(embedding: Literal["none", "one_hot"] | None) -> Fit:
 
     def fit(training: Training, config: "CellsConfig", context: FitContext) -> FittedModel:
         network = config.flow_network
-        if embedding is not None:
+        options = config.flow
+        if embedding is not None:  # nothing is embedded, so nothing alternates
             network = replace(network, embedding=embedding)
+            options = replace(options, schedule="joint")
         fitted = fit_flow(
             training.populations,
             network=network,
-            options=config.flow,
+            options=options,
             optimisation=config.flow_optimisation,
             choice=config.calibration,
             groups=training.groups,
@@ -134,6 +137,7 @@ MODELS: dict[str, Fit] = {
     "mfm": _flow(None),
     "fm": _flow("none"),
     "one_hot": _flow("one_hot"),
+    "conditional_map": fit_conditional,
 }
 """Name -> fit. A model sees `Training` alone, so held-out cells cannot reach it."""
 

@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pushforward.benchmarks.tasks.cells_conditions import chunks_of, conditions_of, drug_table
 from pushforward.datasets.cells import (
     CellData,
     CellFeatures,
@@ -18,6 +19,7 @@ from pushforward.datasets.cells import (
     hold_out_population,
 )
 from pushforward.simulators.errors import DataError
+from pushforward.surrogates.cells import DescriptorTable
 from pushforward.surrogates.cells.references import Populations
 
 if TYPE_CHECKING:
@@ -38,12 +40,16 @@ class Training:
     groups : (population, treatment) of each training group.
     treatment : the treated condition that is asked for.
     features : the coordinates, for models that need to know the genes.
+    conditions : what was done, by treatment: its drug and dose, or its label.
+    drugs : descriptors of the drugs, if there are any.
     """
 
     populations: Populations
     groups: dict[str, tuple[str, str]]
     treatment: str
     features: CellFeatures
+    conditions: dict[str, dict[str, Any]]
+    drugs: DescriptorTable | None
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,8 @@ class Question:
     populations: Populations
     control: Tensor
     treated: Tensor
+    conditions: dict[str, dict[str, Any]]
+    drugs: DescriptorTable | None
 
     @property
     def other_effects(self) -> Tensor:
@@ -68,7 +76,14 @@ class Question:
             name: (control.to(device), treated.to(device))
             for name, (control, treated) in self.populations.items()
         }
-        return Training(populations, self.split.groups, self.split.treatment, self.features)
+        return Training(
+            populations,
+            self.split.groups,
+            self.split.treatment,
+            self.features,
+            self.conditions,
+            self.drugs,
+        )
 
 
 def _by_population(data: CellData, config: "CellsConfig", treatment: str) -> list[CellSplit]:
@@ -90,9 +105,24 @@ def _by_cells(data: CellData, config: "CellsConfig", treatment: str) -> list[Cel
     return [hold_out_cells(data, treatment)]
 
 
+def _by_part(part: str) -> "Callable[[CellData, CellsConfig, str], list[CellSplit]]":
+    """Leave out a treatment with all others of the same drug, or of the same dose."""
+
+    def splits(data: CellData, config: "CellsConfig", treatment: str) -> list[CellSplit]:
+        conditions = conditions_of(data, config)
+        if part not in conditions[treatment]:
+            raise DataError(f"split = {part!r} needs {part}_key, the obs column of the {part}.")
+        same = [t for t, c in conditions.items() if c[part] == conditions[treatment][part]]
+        return [hold_out_condition(data, treatment, without=same)]
+
+    return splits
+
+
 SPLIT_KINDS: dict[str, Callable[[CellData, "CellsConfig", str], list[CellSplit]]] = {
     "population": _by_population,
     "condition": _by_condition,
+    "drug": _by_part("drug"),
+    "dose": _by_part("dose"),
     "cells": _by_cells,
 }
 """Name -> (data, config, treatment) -> the splits that hold that kind of thing out."""
@@ -113,6 +143,11 @@ def plan(config: "CellsConfig", data: CellData) -> list[CellSplit]:
                 f"population {split.name!r} has {len(split.test_treated)} treated cells; a score "
                 "needs at least 4 (two halves of 2). Leave it out of --hold_out."
             )
+    if "conditional_map" in config.models:
+        conditions, drugs = conditions_of(data, config), drug_table(data, config)
+        for split in splits:
+            known = [conditions[t] for _, t in split.groups.values()]
+            chunks_of(known, conditions[split.treatment], drugs, split.treatment)
     return splits
 
 
@@ -134,5 +169,11 @@ def pose(data: CellData, split: CellSplit, config: "CellsConfig") -> Question:
         name: (cloud(split.control[name]), cloud(split.treated[name])) for name in split.control
     }
     return Question(
-        split, features, populations, cloud(split.test_control), cloud(split.test_treated)
+        split,
+        features,
+        populations,
+        cloud(split.test_control),
+        cloud(split.test_treated),
+        conditions_of(data, config),
+        drug_table(data, config),
     )

@@ -8,7 +8,7 @@ from pushforward.simulators.errors import DataError
 from pushforward.simulators.provenance import configuration_hash
 from pushforward.simulators.turbulence import stable_time_step
 from pushforward.surrogates.training import Optimisation
-from pushforward.surrogates.turbulence import CoarseFlow, Stage
+from pushforward.surrogates.turbulence import CoarseFlow, Precision, Stage
 
 __all__ = ["TURBULENCE_PRESETS", "TURBULENCE_SWEEP", "FlowSet", "TurbulenceConfig"]
 
@@ -98,11 +98,14 @@ class TurbulenceConfig:
     settle
         time units on the reference grid, thrown away
     models
-        learned rows, of li, li_bundled, lc, tsm
+        learned rows, of li, lc, tsm and li_bundled, tsm_bundled: learned interpolation, learned
+        correction, temporal stencil, and the first and last with one network call for several steps
     hidden
         channels of the networks
     layers
         hidden layers of the networks
+    precision
+        of the hidden layers: bfloat16 is several times quicker on processors with matrix units
     frames
         history of tsm
     memory
@@ -110,7 +113,7 @@ class TurbulenceConfig:
     features
         coefficients of its memory for each component
     bundle
-        steps a call of tsm and li_bundled
+        steps a network call of tsm_bundled and li_bundled
     unrolls
         time steps of the training roll-outs, stage by stage
     unroll_steps
@@ -123,30 +126,31 @@ class TurbulenceConfig:
 
     seed: int = 0
     n_seeds: int = 3
-    reference_cells: int = 128
+    reference_cells: int = 256
     coarse_cells: int = 32
     spin_up_cells: int = 64
     stride: int = 2
-    finite_volume: list[int] = field(default_factory=lambda: [32, 64])
-    spectral: list[int] = field(default_factory=lambda: [32, 64, 128])
+    finite_volume: list[int] = field(default_factory=lambda: [32, 64, 128])
+    spectral: list[int] = field(default_factory=lambda: [32, 64, 128, 256])
     data: str | None = None
-    train_flows: int = 8
-    train_time: float = 10.0
+    train_flows: int = 16
+    train_time: float = 16.0
     test_flows: int = 16
-    test_time: float = 8.0
-    other_flows: int = 4
-    other_time: float = 5.0
+    test_time: float = 10.0
+    other_flows: int = 8
+    other_time: float = 6.0
     spin_up: float = 20.0
     settle: float = 2.0
-    models: list[str] = field(default_factory=lambda: ["li", "lc", "tsm"])
-    hidden: int = 24
-    layers: int = 5
-    frames: int = 3
+    models: list[str] = field(default_factory=lambda: ["li", "lc", "tsm", "tsm_bundled"])
+    hidden: int = 32
+    layers: int = 6
+    precision: Precision = "bfloat16"
+    frames: int = 4
     memory: str = "raw"
     features: int = 6
-    bundle: int = 1
-    unrolls: list[int] = field(default_factory=lambda: [4, 8, 16])
-    unroll_steps: list[int] = field(default_factory=lambda: [150, 100, 60])
+    bundle: int = 4
+    unrolls: list[int] = field(default_factory=lambda: [4, 8, 16, 32])
+    unroll_steps: list[int] = field(default_factory=lambda: [400, 250, 150, 200])
     batch_size: int = 8
     optimisation: Optimisation = field(
         default_factory=lambda: Optimisation(
@@ -158,7 +162,7 @@ class TurbulenceConfig:
         for name in ("n_seeds", "stride", "train_flows", "test_flows", "batch_size", "bundle"):
             if getattr(self, name) < 1:
                 raise DataError(f"{name} = {getattr(self, name)} must be at least 1.")
-        known = ("li", "li_bundled", "lc", "tsm")
+        known = ("li", "li_bundled", "lc", "tsm", "tsm_bundled")
         if unknown := [m for m in self.models if m not in known]:
             raise DataError(f"unknown models {unknown}; known: {', '.join(known)}.")
         if len(self.unrolls) != len(self.unroll_steps):
@@ -265,10 +269,11 @@ def _smoke() -> TurbulenceConfig:
         other_time=1.0,
         spin_up=3.0,
         settle=1.0,
-        models=["li", "tsm"],
+        models=["li", "tsm_bundled"],
         hidden=8,
         layers=2,
         frames=6,
+        memory="legt",
         features=4,
         unrolls=[2, 4],
         unroll_steps=[10, 5],
@@ -294,6 +299,7 @@ def _paper() -> TurbulenceConfig:
         spin_up=40.0,
         hidden=64,
         layers=6,
+        precision="bfloat16",
         frames=32,
         memory="lagt",
         features=256,

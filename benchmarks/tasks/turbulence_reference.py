@@ -98,7 +98,11 @@ def finite_volume_solver(
 
 
 def spectral_solver(config: TurbulenceConfig, flows: FlowSet, cells: int) -> SpectralSolver:
-    """The spectral solver of a set; it takes `stride` times the finite-volume step."""
+    """The spectral solver of a set; it takes `stride` times the finite-volume step.
+
+    Three stages a step are the cheapest of the steppers: two need half that step to stay stable,
+    four gain no accuracy at it.
+    """
     n = cells * flows.domain
     return SpectralSolver(
         (n, n),
@@ -107,6 +111,7 @@ def spectral_solver(config: TurbulenceConfig, flows: FlowSet, cells: int) -> Spe
         drag=flows.drag,
         forcing=KolmogorovForcing(flows.amplitude) if flows.amplitude else None,
         dt=config.stride * config.time_step(cells),
+        stepper="cn_rk3",
     )
 
 

@@ -91,33 +91,36 @@ def solver_rows(config: TurbulenceConfig, flows: FlowSet) -> list[Row]:
 def new_model(config: TurbulenceConfig, name: str, seed: int) -> CoarseSurrogate:
     """An untrained model of a row.
 
-    tsm and li_bundled differ only in what the network sees (a memory of past frames, or the last
-    frame), so they cost the same but for the first convolution. lc has the same tower.
+    tsm and li, and their bundled forms, differ only in what the network sees (a memory of past
+    frames, or the last frame), so they cost the same but for the first convolution. lc has the
+    same tower.
     """
     flow = config.coarse_flow(config.training)
-    size = {"hidden": config.hidden, "layers": config.layers, "seed": seed}
-    if name == "li":
-        return LearnedInterpolation(flow, **size)
-    if name == "li_bundled":
-        return LearnedInterpolation(flow, bundle=config.bundle, **size)
+    size = {
+        "hidden": config.hidden,
+        "layers": config.layers,
+        "precision": config.precision,
+        "seed": seed,
+    }
+    bundle = config.bundle if name.endswith("_bundled") else 1
+    if name.startswith("li"):
+        return LearnedInterpolation(flow, bundle=bundle, **size)
     if name == "lc":
         return LearnedCorrection(flow, **size)
-    if name == "tsm":
-        return TemporalStencil(
-            flow,
-            frames=config.frames,
-            memory=config.memory,
-            features=config.features,
-            bundle=config.bundle,
-            **size,
-        )
+    if name.startswith("tsm"):
+        past = {"frames": config.frames, "memory": config.memory, "features": config.features}
+        return TemporalStencil(flow, bundle=bundle, **past, **size)
     raise DataError(f"unknown model {name!r}.")
 
 
 def load_model(name: str, folder: Path) -> CoarseSurrogate:
     """A trained model of a row."""
-    kinds: dict[str, type[CoarseSurrogate]] = {"lc": LearnedCorrection, "tsm": TemporalStencil}
-    return kinds.get(name, LearnedInterpolation).load(folder)
+    kinds: dict[str, type[CoarseSurrogate]] = {
+        "lc": LearnedCorrection,
+        "li": LearnedInterpolation,
+        "tsm": TemporalStencil,
+    }
+    return kinds[name.removesuffix("_bundled")].load(folder)
 
 
 def learned_row(config: TurbulenceConfig, name: str, model: CoarseSurrogate) -> Row:

@@ -193,7 +193,7 @@ def _factors(
         raise DataError(f"units are given for unknown variables: {', '.join(sorted(unknown))}.")
     factors = {}
     for group, array in ((UNITS_3D, "variables_3d"), (UNITS_2D, "variables_2d")):
-        stated = _label_units(dataset[array].attrs.get("units")) if labelled else {}
+        stated = _label_units(dataset[array].attrs.get("label_units")) if labelled else {}
         for name, wanted in group.items():
             found = given.get(name)
             if found is None and labelled:

@@ -92,7 +92,7 @@ def labelled(dataset: "xr.Dataset") -> "xr.Dataset":
         parts = [dataset[v].transpose("time", *dims).values for v in group]
         units = {v: str(dataset[v].attrs.get("units", group[v])) for v in group}
         stacked = np.stack(parts, axis=1).astype(np.float32)
-        arrays[name] = (("time", label, *dims), stacked, {"units": json.dumps(units)})
+        arrays[name] = (("time", label, *dims), stacked, {"label_units": json.dumps(units)})
     coordinates = {k: dataset[k] for k in ("time", "level", "lat", "lon")}
     labels = {"vari_3d": list(UNITS_3D), "vari_2d": list(UNITS_2D)}
     return xr.Dataset(arrays, {**coordinates, **labels}, dataset.attrs)

@@ -1,5 +1,6 @@
 """Which cells train and which are held out: by population, by condition, or by cell."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,17 +78,30 @@ def hold_out_population(data: CellData, population: str, treatment: str) -> Cell
     )
 
 
-def hold_out_condition(data: CellData, treatment: str) -> CellSplit:
+def hold_out_condition(data: CellData, treatment: str, *, without: Sequence[str] = ()) -> CellSplit:
     """Leave one treatment out: train on all others, one (population, treatment) a group.
 
     The groups' keys are `population|treatment`; the control cells of a population stand beside
     each of its treatments and are also the ones given at test time.
+
+    Parameters
+    ----------
+    data : the cells.
+    treatment : the one asked for.
+    without : treatments that training must not see either, such as other doses of the same drug.
+
+    Raises
+    ------
+    DataError : unknown treatment, nothing left to learn from, or no population with 2 cells of
+        each kind.
     """
     _check_treatment(data, treatment)
-    others = [t for t in data.treatments if t != treatment]
+    left_out = {treatment, *without}
+    others = [t for t in data.treatments if t not in left_out]
     if not others:
         raise DataError(
-            f"{treatment!r} is the only treatment; leaving it out leaves nothing to learn from."
+            f"leaving out {shown(sorted(left_out))} leaves nothing to learn from: "
+            f"{treatment!r} is the only treatment, or like all others."
         )
     groups = [(p, t) for t in others for p in data.populations_with(t)]
     asked = data.populations_with(treatment)

@@ -1,5 +1,20 @@
 """Tracer transport on the sphere in mass-flux form."""
 
+from pushforward.simulators.atmosphere.carbon import (
+    CARBON_SIMULATIONS,
+    VARIABLES_2D,
+    VARIABLES_3D,
+    CarbonSimulation,
+    simulation_of,
+)
+from pushforward.simulators.atmosphere.carbon_cycle import Surface
+from pushforward.simulators.atmosphere.carbon_model import CARBON_PER_AIR, CarbonModel
+from pushforward.simulators.atmosphere.columns import (
+    add_surface_mass,
+    convect,
+    diffuse,
+    mix_columns,
+)
 from pushforward.simulators.atmosphere.flows import deformational_flow, solid_body_rotation
 from pushforward.simulators.atmosphere.fluxes import (
     MassFluxes,
@@ -12,19 +27,34 @@ from pushforward.simulators.atmosphere.grid import EARTH_RADIUS, LatLonGrid, lat
 from pushforward.simulators.atmosphere.schemes import SCHEMES
 from pushforward.simulators.atmosphere.state import TracerState
 from pushforward.simulators.atmosphere.transport import TracerTransport
+from pushforward.simulators.atmosphere.weather import Weather, sigma_edges
 
 __all__ = [
+    "CARBON_PER_AIR",
+    "CARBON_SIMULATIONS",
     "EARTH_RADIUS",
     "SCHEMES",
+    "VARIABLES_2D",
+    "VARIABLES_3D",
+    "CarbonModel",
+    "CarbonSimulation",
     "LatLonGrid",
     "MassFluxes",
+    "Surface",
     "SweptAreas",
     "TracerState",
     "TracerTransport",
+    "Weather",
     "Winds",
+    "add_surface_mass",
     "close_columns",
+    "convect",
     "deformational_flow",
+    "diffuse",
     "from_stream_function",
     "latlon_grid",
+    "mix_columns",
+    "sigma_edges",
+    "simulation_of",
     "solid_body_rotation",
 ]

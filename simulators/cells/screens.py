@@ -81,7 +81,7 @@ class DrugScreen:
     n_genes: int = 100
     n_properties: int = 2
     descriptors: Literal["signal", "noise"] = "signal"
-    response: float = 3.0
+    response: float = 5.0
     measurement: Literal["counts", "none"] = "counts"
 
     def __post_init__(self) -> None:

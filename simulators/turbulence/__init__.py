@@ -1,6 +1,7 @@
 """Two-dimensional Navier-Stokes on a periodic rectangle: finite volumes and Fourier modes."""
 
 from pushforward.simulators.turbulence.advection import (
+    advect_scalar,
     advect_velocity,
     advection_from_fluxes,
     face_value,
@@ -8,6 +9,7 @@ from pushforward.simulators.turbulence.advection import (
     van_leer_limited,
 )
 from pushforward.simulators.turbulence.downsampling import downsample_velocity
+from pushforward.simulators.turbulence.exact_flows import taylor_green
 from pushforward.simulators.turbulence.finite_volume import FiniteVolumeSolver
 from pushforward.simulators.turbulence.forcing import Forcing, KolmogorovForcing
 from pushforward.simulators.turbulence.grid import PeriodicGrid
@@ -29,6 +31,7 @@ __all__ = [
     "KolmogorovForcing",
     "PeriodicGrid",
     "SpectralSolver",
+    "advect_scalar",
     "advect_velocity",
     "advection_from_fluxes",
     "divergence",
@@ -42,6 +45,7 @@ __all__ = [
     "refine_velocity",
     "solve_diffusion",
     "stable_time_step",
+    "taylor_green",
     "van_leer_limited",
     "vorticity",
 ]

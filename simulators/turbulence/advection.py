@@ -9,6 +9,7 @@ from torch import Tensor
 __all__ = [
     "ADVECTION_SCHEMES",
     "AdvectionScheme",
+    "advect_scalar",
     "advect_velocity",
     "advection_from_fluxes",
     "face_value",
@@ -125,6 +126,38 @@ def advection_from_fluxes(
     """−div of the fluxes [component, axis], each on the face ahead of its cell."""
     x, y = fluxes.unbind(-3)
     return -(x - x.roll(1, -2)) / spacing[0] - (y - y.roll(1, -1)) / spacing[1]
+
+
+def advect_scalar(
+    c: Float[Tensor, "*batch nx ny"],
+    velocity: Float[Tensor, "*batch 2 nx ny"],
+    spacing: Spacing,
+    dt: float,
+    scheme: AdvectionScheme = "van_leer",
+) -> Float[Tensor, "*batch nx ny"]:
+    """−div(c v) of a scalar at the cell centres, in flux form; one Euler step is c + dt times it.
+
+    The sum of c is kept to rounding. With van Leer and upwind, and a Courant number of at most 1,
+    a step along one axis makes no new extremum, so the total variation never rises.
+
+    Parameters
+    ----------
+    c : (*batch, nx, ny), cell means.
+    velocity : (*batch, 2, nx, ny), u and v on the faces.
+    spacing, dt, scheme : as in `advect_velocity`.
+
+    Examples
+    --------
+    >>> c, v = torch.ones(4, 4), torch.ones(2, 4, 4)
+    >>> advect_scalar(c, v, (0.1, 0.1), 0.01).abs().max().item()
+    0.0
+    """
+    total = torch.zeros_like(c)
+    for axis in (0, 1):
+        carrier = velocity[..., axis, :, :]
+        flux = carrier * face_value(c, carrier, axis - 2, dt / spacing[axis], scheme)
+        total = total - (flux - flux.roll(1, axis - 2)) / spacing[axis]
+    return total
 
 
 def advect_velocity(

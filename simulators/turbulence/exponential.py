@@ -83,7 +83,10 @@ def _low_storage(
 
 
 def _imex_sil3(u: Tensor, f: Tendency, z: Tensor) -> Tensor:
-    """Whitaker and Kar's third-order implicit-explicit scheme; its last stage is the result."""
+    """Whitaker and Kar's implicit-explicit scheme; its last stage is the result.
+
+    Third order in linear explicit terms, second in others.
+    """
     explicit = ((1 / 3,), (1 / 6, 1 / 2), (1 / 2, -1 / 2, 1.0))
     implicit = ((1 / 6, 1 / 6), (1 / 3, 0.0, 1 / 3), (3 / 8, 0.0, 3 / 8, 1 / 4))
     states, tendencies = [u], []

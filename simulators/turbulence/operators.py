@@ -74,6 +74,7 @@ def laplacian(
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # what is kept here must serve gradients later
 def laplacian_eigenvalues(
     shape: tuple[int, int],
     spacing: Spacing,
@@ -93,6 +94,7 @@ def laplacian_eigenvalues(
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # what is kept here must serve gradients later
 def inverse_laplacian_eigenvalues(
     shape: tuple[int, int],
     spacing: Spacing,

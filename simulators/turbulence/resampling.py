@@ -49,9 +49,9 @@ def fourier_resample(
         phases.append(torch.exp(2j * math.pi * (b / m - a / n) * waves[-1].double()))
     modes = torch.fft.fft2(field.double())
     kept = modes[..., (waves[0] % shape[0])[:, None], (waves[1] % shape[1])[None, :]]
+    phase = (phases[0][:, None] * phases[1][None, :]).to(field.device)
     out = kept.new_zeros(*kept.shape[:-2], *target)
-    into = (waves[0] % target[0])[:, None], (waves[1] % target[1])[None, :]
-    out[(..., *into)] = kept * phases[0][:, None] * phases[1][None, :]
+    out[..., (waves[0] % target[0])[:, None], (waves[1] % target[1])[None, :]] = kept * phase
     scale = target[0] * target[1] / (shape[0] * shape[1])
     return (torch.fft.ifft2(out).real * scale).to(field.dtype)
 

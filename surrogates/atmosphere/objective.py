@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from pushforward.datasets.atmosphere import CarbonData
 from pushforward.simulators.errors import DataError
-from pushforward.surrogates.atmosphere.emulator import CarbonEmulator
 from pushforward.surrogates.blocks import (
     SphericalHarmonicTransform,
     draw_drops_from,
@@ -108,7 +107,7 @@ class TransportObjective:
 
     def loss(
         self,
-        model: CarbonEmulator,
+        model: Any,
         predicted: Float[Tensor, "n steps level lat lon"],
         truth: Float[Tensor, "n steps level lat lon"],
     ) -> dict[str, Tensor]:

@@ -40,12 +40,17 @@ class ConditionalRecipe:
     shrinkage: float = 0.0
     objective: MongeOptions = field(
         default_factory=lambda: MongeOptions(
-            fit_eps=0.05, gap_eps=0.05, batch_size=128, populations_per_step=8
+            fit_eps=0.1,
+            gap_eps=0.1,
+            gap_weight=0.1,
+            batch_size=64,
+            populations_per_step=16,
+            independent_batches=True,
         )
     )
     optimisation: Optimisation = field(
         default_factory=lambda: Optimisation(
-            steps=1500, learning_rate=3e-3, weight_decay=1e-4, schedule="cosine"
+            steps=1000, learning_rate=3e-3, weight_decay=1e-4, schedule="cosine"
         )
     )
 

@@ -8,6 +8,7 @@ from pushforward.surrogates.turbulence.learned_interpolation import LearnedInter
 from pushforward.surrogates.turbulence.objective import RolloutObjective, Stage
 from pushforward.surrogates.turbulence.stencil import NullSpaceStencil, face_stencils
 from pushforward.surrogates.turbulence.temporal_stencil import TemporalStencil
+from pushforward.surrogates.turbulence.tower import Precision
 
 __all__ = [
     "CoarseFlow",
@@ -15,6 +16,7 @@ __all__ = [
     "LearnedCorrection",
     "LearnedInterpolation",
     "NullSpaceStencil",
+    "Precision",
     "RolloutObjective",
     "Stage",
     "TemporalStencil",

@@ -10,8 +10,9 @@ from pushforward.simulators.turbulence.advection import (
     face_velocities,
     van_leer_limited,
 )
+from pushforward.surrogates.turbulence._advection_fast import FusedAdvection, fits
 
-__all__ = ["advection", "interpolate"]
+__all__ = ["advection", "eager_advection", "interpolate"]
 
 
 def interpolate(
@@ -57,6 +58,17 @@ def advection(
     ----------
     Kochkov et al., "Machine learning-accelerated computational fluid dynamics", PNAS 2021.
     """
+    if fits(velocity, weights):
+        return FusedAdvection.apply(velocity, weights, spacing)
+    return eager_advection(velocity, weights, spacing)
+
+
+def eager_advection(
+    velocity: Float[Tensor, "n 2 x y"],
+    weights: Float[Tensor, "n 128 x y"] | None,
+    spacing: float,
+) -> Float[Tensor, "n 2 x y"]:
+    """`advection` by torch's own operations: on any device, differentiable any number of times."""
     right, after = (torch.stack([velocity.roll(-s, d) for d in (2, 3)], 2) for s in (1, 2))
     before = torch.stack([velocity.roll(1, d) for d in (2, 3)], 2)
     left = velocity[:, :, None].expand_as(right)

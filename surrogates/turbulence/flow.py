@@ -114,6 +114,7 @@ class CoarseFlow:
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # what is kept here must serve gradients later
 def _force(flow: CoarseFlow, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "2 x y"]:
     if flow.amplitude == 0:
         return torch.zeros(2, *flow.shape, dtype=dtype, device=device)
@@ -122,6 +123,7 @@ def _force(flow: CoarseFlow, dtype: torch.dtype, device: torch.device) -> Float[
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def _symbols(
     flow: CoarseFlow, dtype: torch.dtype, device: torch.device
 ) -> Complex[Tensor, "2 2 x k"]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pushforward.surrogates.turbulence.flow import CoarseFlow
 from pushforward.surrogates.turbulence.model import CoarseSurrogate
-from pushforward.surrogates.turbulence.tower import PeriodicTower
+from pushforward.surrogates.turbulence.tower import PeriodicTower, Precision
 
 __all__ = ["LearnedCorrection"]
 
@@ -25,7 +25,7 @@ class LearnedCorrection(CoarseSurrogate):
     Parameters
     ----------
     flow : see `CoarseSurrogate`.
-    hidden, layers, head : see `PeriodicTower`.
+    hidden, layers, head, precision : see `PeriodicTower`.
     input_scale : factor on the network's input; replaced by `calibrate`.
     seed : of the initial weights; the last layer starts at zero, so that training starts from S.
 
@@ -52,6 +52,7 @@ class LearnedCorrection(CoarseSurrogate):
         layers: int = 6,
         head: int = 3,
         input_scale: float = 0.2,
+        precision: Precision = "float32",
         seed: int = 0,
     ):
         super().__init__(flow, frames=1)
@@ -60,6 +61,7 @@ class LearnedCorrection(CoarseSurrogate):
             "layers": layers,
             "head": head,
             "input_scale": input_scale,
+            "precision": precision,
             "seed": seed,
         }
         self.register_buffer("scale", torch.tensor(float(input_scale)))
@@ -70,6 +72,7 @@ class LearnedCorrection(CoarseSurrogate):
             layers=layers,
             head=head,
             head_gain=0.0,
+            precision=precision,
             generator=torch.Generator().manual_seed(seed),
         )
 

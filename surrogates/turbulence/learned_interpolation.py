@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pushforward.surrogates.turbulence.flow import CoarseFlow
 from pushforward.surrogates.turbulence.temporal_stencil import TemporalStencil
+from pushforward.surrogates.turbulence.tower import Precision
 
 __all__ = ["LearnedInterpolation"]
 
@@ -19,7 +20,8 @@ class LearnedInterpolation(TemporalStencil):
 
     Parameters
     ----------
-    flow, hidden, layers, head, order, input_scale, head_gain, seed : see `TemporalStencil`.
+    flow, hidden, layers, head, order, input_scale, head_gain, precision, seed : see
+        `TemporalStencil`.
     bundle : steps for each call of the network; 1 in the paper.
 
     References
@@ -46,6 +48,7 @@ class LearnedInterpolation(TemporalStencil):
         order: int = 1,
         input_scale: float = 0.2,
         head_gain: float = 0.0,
+        precision: Precision = "float32",
         seed: int = 0,
     ):
         super().__init__(
@@ -59,6 +62,7 @@ class LearnedInterpolation(TemporalStencil):
             order=order,
             input_scale=input_scale,
             head_gain=head_gain,
+            precision=precision,
             seed=seed,
         )
 

@@ -13,7 +13,7 @@ from pushforward.surrogates.turbulence.flow import CoarseFlow
 from pushforward.surrogates.turbulence.memory import FrameMemory, HippoFrames, Memory
 from pushforward.surrogates.turbulence.model import CoarseSurrogate
 from pushforward.surrogates.turbulence.stencil import face_stencils
-from pushforward.surrogates.turbulence.tower import PeriodicTower
+from pushforward.surrogates.turbulence.tower import PeriodicTower, Precision
 
 __all__ = ["TemporalStencil"]
 
@@ -46,6 +46,7 @@ class TemporalStencil(CoarseSurrogate):
     input_scale : factor on the features; replaced feature by feature by `calibrate`.
     head_gain : factor on the last layer's initial weights. 0 starts from the plain scheme, which
         short trainings profit from.
+    precision : of the hidden layers; see `PeriodicTower`.
     seed : of the initial weights.
 
     Raises
@@ -84,6 +85,7 @@ class TemporalStencil(CoarseSurrogate):
         order: int = 1,
         input_scale: float = 0.1,
         head_gain: float = 0.0,
+        precision: Precision = "float32",
         seed: int = 0,
     ):
         super().__init__(flow, frames=frames)
@@ -99,6 +101,7 @@ class TemporalStencil(CoarseSurrogate):
             "order": order,
             "input_scale": input_scale,
             "head_gain": head_gain,
+            "precision": precision,
             "seed": seed,
         }
         self.bundle = bundle
@@ -118,6 +121,7 @@ class TemporalStencil(CoarseSurrogate):
             layers=layers,
             head=head,
             head_gain=head_gain,
+            precision=precision,
             generator=torch.Generator().manual_seed(seed),
         )
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from pushforward.benchmarks.cell_studies import gap_regularisation
+from pushforward.benchmarks.cell_studies import gap_regularisation, screens
 from pushforward.benchmarks.cell_studies._problems import gaussians
 from pushforward.benchmarks.study import render
 
@@ -18,8 +18,11 @@ def test_the_known_map_of_gaussians_lands_and_is_judged_perfect(unchecked):
     assert values["divergence"] < 0.2 * values["identity"]
 
 
-def test_the_smallest_preset_prints_the_fate_of_its_claims(unchecked):
-    study = gap_regularisation.run("smoke")
+@pytest.mark.parametrize(
+    "run", [gap_regularisation.run_plane, gap_regularisation.run_gaussians, screens.run]
+)
+def test_the_smallest_preset_prints_the_fate_of_its_claims(run, unchecked):
+    study = run("smoke")
     assert study.claims
     for rows in study.tables.values():
         for cells in rows.values():

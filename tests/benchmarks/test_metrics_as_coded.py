@@ -97,10 +97,10 @@ def test_refusals():
         correlation_structure(x[:, :2], x[:, :2])
     with pytest.raises(DataError, match="centre = 'mode'"):
         signature_distance(x, x, centre="mode")
+    broken = x.clone()
+    broken[0, 0] = math.nan
     for metric in AS_CODED_METRICS.values():
         with pytest.raises(DataError, match="3 coordinates, true cells 4"):
             metric.compute(x[:, :3], x, x, 1.0)
         with pytest.raises(DataError, match="1 of 20 predicted cells hold NaN"):
-            broken = x.clone()
-            broken[0, 0] = math.nan
             metric.compute(broken, x, x, 1.0)

@@ -31,6 +31,7 @@ pytestmark = pytest.mark.usefixtures("unchecked")
 
 TINY = dataclasses.replace(
     TURBULENCE_PRESETS["smoke"](),
+    models=["li", "tsm"],
     reference_cells=32,
     spin_up_cells=16,
     finite_volume=[16],

@@ -145,6 +145,4 @@ def test_refusals():
     with pytest.raises(DataError, match="cells = 1"):
         ChoiceOptions(cells=1)
     with pytest.raises(DataError, match="Gaussian base moves noise"):
-        fit_flow(
-            groups(), network=FlowNetworkOptions(base="gaussian"), choice=ChoiceOptions()
-        )
+        fit_flow(groups(), network=FlowNetworkOptions(base="gaussian"), choice=ChoiceOptions())

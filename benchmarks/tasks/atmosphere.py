@@ -1,0 +1,296 @@
+"""The atmosphere task: 90-day forecasts of CO2 by emulators, judged beside upwind transport."""
+
+import json
+import logging
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pushforward.benchmarks.metrics.atmosphere import to_ppm
+from pushforward.benchmarks.result import Metric, Result
+from pushforward.benchmarks.run_folder import RunFolder
+from pushforward.benchmarks.tasks.atmosphere_config import ATMOSPHERE_SWEEP, AtmosphereConfig
+from pushforward.benchmarks.tasks.atmosphere_data import (
+    ForecastSet,
+    carbon_data,
+    cut_forecasts,
+    split,
+)
+from pushforward.benchmarks.tasks.atmosphere_rows import (
+    Row,
+    emulator_rows,
+    load_emulator,
+    new_emulator,
+    reference_rows,
+)
+from pushforward.benchmarks.tasks.atmosphere_scoring import CarbonScores, score_carbon
+from pushforward.benchmarks.tasks.atmosphere_speed import step_milliseconds
+from pushforward.datasets.atmosphere import CarbonData, CarbonStatistics, carbon_statistics
+from pushforward.simulators.files import write_json
+from pushforward.surrogates.atmosphere import fit_emulator
+from pushforward.surrogates.training import Progress, StopSignal, make_fabric
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+__all__ = ["TASK", "TASK_VERSION", "run"]
+
+log = logging.getLogger(__name__)
+
+TASK = "atmosphere"
+TASK_VERSION = 1
+SPLIT = "test"
+HEADLINE = [
+    "rmse",
+    "rmse_mw",
+    "r2",
+    "r2_30d",
+    "abs_bias_30d",
+    "rel_mass_rmse_90d",
+    "days_r2_90",
+    "rise_loss",
+    "diverged",
+    "ms_per_step",
+]
+SHOWN_DAYS = (7, 30, 90)  # days after the start at which the lowest layer is pictured
+
+
+def run(config: AtmosphereConfig, folder: RunFolder, *, device: str = "auto") -> list[Path]:
+    """Simulate or open data, train, forecast, time and score; finished parts are skipped.
+
+    Parameters
+    ----------
+    config : what to do.
+    folder : where data (`predictions/data.nc`), models and results go.
+    device : auto, cpu, cuda, cuda:N; of the emulators.
+
+    Returns
+    -------
+    Paths of all results files, old and new.
+
+    Raises
+    ------
+    DataError, DivergedError, InterruptedRun : with the exit codes 3, 4 and 75.
+    """
+    fabric = make_fabric(device)
+    folder.claim(config.plain(), sweep=ATMOSPHERE_SWEEP)
+    with StopSignal() as stop:
+        data = carbon_data(config, folder)
+        training, test = split(config, data)
+        costs = _train_all(config, folder, training, fabric, stop)
+        forecasts = cut_forecasts(config, test)
+        speeds = _speeds(config, folder, test, fabric)
+        stop.raise_if_requested("every trained model and timing")
+        plain = [(row, 0) for row in reference_rows(config, data, forecasts.starts)]
+        work = plain + [
+            (row, seed)
+            for seed in config.seeds
+            for variant in config.variants
+            for row in emulator_rows(variant, _model(folder, variant, seed, fabric))
+        ]
+        written = []
+        with Progress(len(work), "forecasts") as progress:
+            for row, seed in work:
+                path = folder.result_path(row.name, SPLIT, seed)
+                written.append(path)
+                if not path.exists():
+                    cost = costs.get((row.variant, seed))
+                    result = _judge(config, folder, data, forecasts, row, seed, speeds, cost)
+                    result.write(folder.results)
+                progress.advance()
+                stop.raise_if_requested("every finished part")
+    return written
+
+
+def _model_folder(folder: RunFolder, variant: str, seed: int) -> Path:
+    return folder.models / f"{variant}-{seed}"
+
+
+def _model(folder: RunFolder, variant: str, seed: int, fabric: "Fabric") -> Any:
+    return load_emulator(_model_folder(folder, variant, seed)).to(fabric.device)
+
+
+def _train_all(
+    config: AtmosphereConfig,
+    folder: RunFolder,
+    training: CarbonData,
+    fabric: "Fabric",
+    stop: StopSignal,
+) -> dict[tuple[str, int], dict[str, Any]]:
+    """Train what is not trained yet; returns the cost of each model."""
+    costs: dict[tuple[str, int], dict[str, Any]] = {}
+    prepared: tuple[CarbonData, CarbonStatistics] | None = None
+    grid = (training.grid.n_lat, training.grid.n_lon)
+    for seed in config.seeds:
+        for variant in config.variants:
+            home = _model_folder(folder, variant, seed)
+            record = home / "cost.json"
+            if not record.exists():
+                if prepared is None:
+                    loaded = training.load()
+                    prepared = loaded, carbon_statistics(loaded)
+                    prepared[1].save(folder.models / "statistics.json")
+                levels = len(training.level)
+                model = new_emulator(config, variant, seed, levels=levels, grid=grid)
+                reports = fit_emulator(
+                    model,
+                    *prepared,
+                    stages=config.stages,
+                    optimisation=config.optimisation,
+                    batch_size=config.batch_size,
+                    spectral=config.spectral,
+                    rollout_rate=config.rollout_rate,
+                    seed=seed,
+                    folder=folder.training / f"{variant}-{seed}",
+                    fabric=fabric,
+                    label=f"{variant} seed {seed}",
+                )
+                model.save(home)
+                write_json(
+                    record,
+                    {
+                        "parameters": model.n_parameters,
+                        "train_seconds": round(sum(r.seconds for r in reports), 1),
+                        "train_steps": sum(r.steps for r in reports),
+                        "losses": [float(np.mean(r.losses[-10:])) for r in reports if r.losses],
+                    },
+                )
+                stop.raise_if_requested(f"model {variant} of seed {seed}")
+            costs[(variant, seed)] = json.loads(record.read_text())
+    return costs
+
+
+def _speeds(
+    config: AtmosphereConfig, folder: RunFolder, test: CarbonData, fabric: "Fabric"
+) -> dict[str, dict[str, float]]:
+    """Milliseconds a step in three modes for every network, kept in `speeds.json`.
+
+    Networks added later are timed then. Remove that file and the results to take all again, for
+    instance on a quieter machine.
+    """
+    path = folder.path / "speeds.json"
+    found = json.loads(path.read_text()) if path.exists() else {}
+    missing = [name for name in config.models if name not in found]
+    for name in missing:
+        model = _model(folder, name, config.seed, fabric)
+        found[name] = step_milliseconds(
+            model, test, steps=config.speed_steps, repeats=config.speed_repeats
+        )
+    if missing:
+        write_json(path, found)
+    return found
+
+
+def _judge(
+    config: AtmosphereConfig,
+    folder: RunFolder,
+    data: CarbonData,
+    forecasts: ForecastSet,
+    row: Row,
+    seed: int,
+    speeds: dict[str, dict[str, float]],
+    cost: dict[str, Any] | None,
+) -> Result:
+    window, lat = forecasts.window, data.grid.lat
+    begun = time.perf_counter()
+    predicted = row.forecast(window, window.steps)
+    seconds = time.perf_counter() - begun
+    scores = score_carbon(predicted, window, lat, step_hours=data.step_hours)
+    metrics = dict(scores.metrics)
+    risen = forecasts.risen(config.rise)
+    higher = score_carbon(row.forecast(risen, window.steps), risen, lat, step_hours=data.step_hours)
+    if "rmse" in metrics and "rmse" in higher.metrics:
+        before, after = metrics["rmse"].value, higher.metrics["rmse"].value
+        metrics["rise_loss"] = Metric(after / before - 1, 0.0, metrics["rmse"].n, "1", "lowest")
+    for mode, value in speeds.get(row.name, {}).items():
+        name = "ms_per_step" if mode == "compute" else f"ms_per_step_{mode}"
+        metrics[name] = Metric(value, 0.0, 1, "ms", "lowest")
+    if cost is None and row.name != "persistence":
+        each = 1e3 * seconds / window.steps / len(forecasts.starts)
+        metrics["ms_per_step"] = Metric(each, 0.0, 1, "ms", "lowest")
+    unit = 1 if sys.platform == "darwin" else 1024
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+    return Result(
+        task=TASK,
+        task_version=TASK_VERSION,
+        model=row.name,
+        preset=folder.preset,
+        seed=seed,
+        split=SPLIT,
+        split_kind="period",
+        metrics=metrics,
+        reference={},
+        cost={
+            "parameters": 0,
+            "train_seconds": 0.0,
+            "nfe": window.steps,
+            "device": "cpu",
+            **(cost or {}),
+            "inference_seconds": round(seconds, 4),
+            "peak_memory_mb": round(memory, 1),
+        },
+        config_hash=config.hash,
+        data_fingerprint=data.fingerprint,
+        headline=HEADLINE,
+        learned=cost is not None,
+        sample=_sample(config, data, forecasts, predicted, scores, seed in (0, config.seed)),
+    )
+
+
+def _rise_loss(
+    config: AtmosphereConfig, data: CarbonData, forecasts: ForecastSet, row: Row, before: Metric
+) -> dict[str, Metric]:
+    """By how much the error grows where all CO2 is higher than in training; none if it diverges."""
+    risen = forecasts.risen(config.rise)
+    predicted = row.forecast(risen, risen.steps)
+    higher = score_carbon(predicted, risen, data.grid.lat, step_hours=data.step_hours).metrics
+    if "rmse" not in higher:
+        return {}
+    loss = higher["rmse"].value / before.value - 1
+    return {"rise_loss": Metric(loss, 0.0, before.n, "1", "lowest")}
+
+
+def _sample(
+    config: AtmosphereConfig,
+    data: CarbonData,
+    forecasts: ForecastSet,
+    predicted: Tensor,
+    scores: CarbonScores,
+    pictures: bool,
+) -> dict[str, Any]:
+    """Curves over lead time, spectra, and maps of the lowest layer of the first start."""
+    every = max(1, predicted.shape[1] // 120)
+    sample: dict[str, Any] = {
+        "kind": "forecast",
+        "days_per_value": every * data.step_hours / 24,
+        "starts": forecasts.times,
+        "rise": config.rise,
+        "curves": {name: curve[every - 1 :: every] for name, curve in scores.curves.items()},
+        "spectrum": scores.spectrum,
+        "true_spectrum": scores.true_spectrum,
+    }
+    if pictures:
+        index = {
+            str(d): round(24 * d / data.step_hours) - 1
+            for d in SHOWN_DAYS
+            if round(24 * d / data.step_hours) <= predicted.shape[1]
+        }
+        truth = forecasts.window.concentration[0, 1:]
+        sample["maps"] = {
+            name: {day: _picture(field[i, 0]) for day, i in index.items()}
+            for name, field in (("forecast", predicted[0]), ("truth", truth))
+        }
+    return sample
+
+
+def _picture(field: Tensor) -> list[list[float]] | None:
+    """Mixing ratio in ppm."""
+    if not torch.isfinite(field).all():
+        return None
+    return [[round(v, 2) for v in line] for line in to_ppm(field).tolist()]

@@ -1,0 +1,47 @@
+"""The conditional Monge map as a row of the cells task: drugs by a table, doses by their log."""
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from pushforward.benchmarks.tasks.cells_conditions import chunks_of
+from pushforward.benchmarks.tasks.cells_question import Training
+from pushforward.surrogates.cells import fit_conditional_map
+
+if TYPE_CHECKING:
+    from pushforward.benchmarks.tasks.cells_config import CellsConfig
+    from pushforward.benchmarks.tasks.cells_models import FitContext, FittedModel
+
+__all__ = ["fit_conditional"]
+
+
+def fit_conditional(
+    training: Training, config: "CellsConfig", context: "FitContext"
+) -> "FittedModel":
+    """Fit on all training groups, told of each its drug and dose (or its label, without keys).
+
+    Raises
+    ------
+    DataError : the treatment asked for cannot be encoded, such as a label that training lacks;
+        before any training.
+    """
+    from pushforward.benchmarks.tasks.cells_models import FittedModel
+
+    conditions = {name: training.conditions[t] for name, (_, t) in training.groups.items()}
+    asked = training.conditions[training.treatment]
+    chunks = chunks_of(list(conditions.values()), asked, training.drugs, training.treatment)
+    model = fit_conditional_map(
+        training.populations,
+        conditions,
+        chunks,
+        recipe=config.conditional,
+        seed=context.seed,
+        folder=context.folder,
+        fabric=context.fabric,
+        label=context.label,
+    )
+
+    def predict(control: Tensor) -> Tensor:
+        return model(control, condition=asked)
+
+    return FittedModel(model, predict, config.conditional.optimisation.steps, nfe=1)

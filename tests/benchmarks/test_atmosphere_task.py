@@ -1,0 +1,161 @@
+"""The atmosphere task end to end, tiny; its rows, splits and report."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from pushforward.benchmarks.atmosphere_report import comparison_lines
+from pushforward.benchmarks.leaderboard import make_boards, to_markdown
+from pushforward.benchmarks.page import make_page
+from pushforward.benchmarks.result import Result, read_results
+from pushforward.benchmarks.run_folder import RunFolder
+from pushforward.benchmarks.tasks import atmosphere
+from pushforward.benchmarks.tasks.atmosphere_config import ATMOSPHERE_PRESETS
+from pushforward.benchmarks.tasks.atmosphere_data import cut_forecasts, split
+from pushforward.benchmarks.tasks.atmosphere_rows import reference_rows
+from pushforward.benchmarks.tasks.atmosphere_upwind import WindFluxes
+from pushforward.datasets.atmosphere import open_carbon
+from pushforward.simulators.atmosphere import latlon_grid
+from pushforward.simulators.errors import DataError, InterruptedRun
+from pushforward.surrogates.atmosphere import TransportObjective
+from pushforward.surrogates.training import StopSignal
+
+pytestmark = pytest.mark.usefixtures("unchecked")
+
+TINY = dataclasses.replace(
+    ATMOSPHERE_PRESETS["smoke"](),
+    days=16,
+    spin_up_days=1,
+    lead_days=7,
+    start_every_days=1,
+    models=["sfno"],
+    uncentred=True,
+    unroll_steps=[3, 1],
+    speed_steps=2,
+    speed_repeats=1,
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A whole tiny run."""
+    folder = RunFolder(tmp_path_factory.mktemp("run") / "out", preset="smoke")
+    return folder, atmosphere.run(TINY, folder, device="cpu")
+
+
+def test_run_writes_every_part(finished):
+    folder, paths = finished
+    rows = ("sfno", "sfno_free", "sfno_uncentred", "sfno_uncentred_free")
+    references = ("persistence", "upwind", "upwind_winds")
+    assert {p.name for p in paths} == {f"{r}-test-0.json" for r in (*rows, *references)}
+    with_fixer = Result.read(folder.results / "sfno-test-0.json")
+    free = Result.read(folder.results / "sfno_free-test-0.json")
+    assert with_fixer.learned
+    assert with_fixer.metrics["rel_mass_rmse_7d"].value < 1e-7
+    assert free.metrics["rel_mass_rmse_7d"].value > 1e-6
+    assert {"ms_per_step", "ms_per_step_reading", "ms_per_step_writing"} <= set(with_fixer.metrics)
+    assert not Result.read(folder.results / "upwind-test-0.json").learned
+    (board,) = make_boards(read_results([folder.path]))
+    (line,) = comparison_lines(board)
+    assert line.startswith("sfno: rmse over that of persistence")
+    assert "centred" in line
+    assert "| persistence |" in to_markdown([board])
+    page = make_page(read_results([folder.path]), title="t")
+    assert page.count("<svg") == 3
+
+
+def test_a_second_run_only_looks(finished):
+    folder, paths = finished
+    before = {p: p.stat().st_mtime_ns for p in paths}
+    atmosphere.run(TINY, folder, device="cpu")
+    assert before == {p: p.stat().st_mtime_ns for p in paths}
+
+
+def test_a_stopped_run_resumes_to_the_same_numbers(finished, tmp_path, monkeypatch):
+    whole, paths = finished
+    folder = RunFolder(tmp_path / "out", preset="smoke")
+    (folder.predictions).mkdir(parents=True)
+    (folder.predictions / "data.nc").write_bytes((whole.predictions / "data.nc").read_bytes())
+    original, calls = TransportObjective.__call__, {"left": 6}
+
+    def stopping(self, model, generator):
+        calls["left"] -= 1
+        if calls["left"] == 0:
+            StopSignal._active._received = 15
+        return original(self, model, generator)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TransportObjective, "__call__", stopping)
+        with pytest.raises(InterruptedRun):
+            atmosphere.run(TINY, folder, device="cpu")
+    assert not folder.results.exists()
+    atmosphere.run(TINY, folder, device="cpu")
+    for path in paths:
+        content = [json.loads((f.results / path.name).read_text()) for f in (whole, folder)]
+        assert content[0]["sample"] == content[1]["sample"]
+
+
+def test_training_and_test_are_apart_and_starts_are_the_data(finished):
+    data = open_carbon(finished[0].predictions / "data.nc")
+    training, test = split(TINY, data)
+    assert training.times[-1] < test.times[0]
+    forecasts = cut_forecasts(TINY, test)
+    assert forecasts.window.steps == 28
+    one = data.window(forecasts.starts[-1], 28)
+    assert torch.equal(forecasts.window.concentration[-1], one.concentration)
+    risen = forecasts.risen(30.0)
+    rise = risen.concentration - forecasts.window.concentration
+    assert rise.mean().item() == pytest.approx(30 * 44.009 / 28.9652, rel=1e-4)
+    with pytest.raises(DataError, match="a forecast of 30 days takes 120"):
+        split(dataclasses.replace(TINY, lead_days=30), data)
+
+
+def test_upwind_rows_start_at_the_truth_and_keep_the_mass(finished):
+    data = open_carbon(finished[0].predictions / "data.nc")
+    forecasts = cut_forecasts(TINY, split(TINY, data)[1])
+    window = forecasts.window.part(0, 4)
+    held, by_winds, solved = (
+        r.forecast(window, 4) for r in reference_rows(TINY, data, forecasts.starts)
+    )
+    truth = window.concentration[:, 1:]
+    errors = [(x - truth).square().mean((0, 2, 3, 4)).sqrt() for x in (held, by_winds, solved)]
+    assert errors[1][0] < errors[0][0]
+    assert (errors[2] < errors[0]).all()
+    mass = (truth.double() * window.airmass[:, 1:].double()).sum((2, 3, 4))
+    for forecast in (by_winds, solved):
+        found = (forecast.double() * window.airmass[:, 1:].double()).sum((2, 3, 4))
+        torch.testing.assert_close(found, mass, rtol=1e-7, atol=0)
+
+
+def test_fluxes_from_winds_turn_one_air_mass_into_the_next():
+    grid = latlon_grid(8, 16)
+    generator = torch.Generator().manual_seed(0)
+    u, v = 10 * torch.randn(2, 1, 3, 8, 16, generator=generator, dtype=torch.float64)
+    air = grid.cell_area * torch.tensor([1.0, 3.0, 2.0]).double()[:, None, None]
+    air = air[None] * (1 + 0.05 * torch.rand(1, 3, 8, 16, generator=generator).double())
+    after = air * (1 + 0.01 * torch.randn(air.shape, generator=generator).double())
+    after = after * air.sum() / after.sum()
+    fluxes = WindFluxes(grid, 3600.0)(u, v, air, after)
+    gain = fluxes.east.roll(1, -1) - fluxes.east - fluxes.north.diff(dim=-2)
+    gain = gain - fluxes.up.diff(dim=-3)
+    torch.testing.assert_close(air + gain, after, rtol=1e-9, atol=0)
+    eastward = fluxes.east.mean() / (3600 * (u * air / grid.cell_area)).mean()
+    still = WindFluxes(grid, 3600.0)(0 * u, 0 * v, air, air)
+    assert max(still.east.abs().max(), still.north.abs().max(), still.up.abs().max()) < 1e-3
+    assert np.isfinite(eastward.item())
+
+
+def test_options_that_do_not_fit_are_refused():
+    for change, message in (
+        ({"models": ["gru"]}, "unknown models gru; known: unet, swin"),
+        ({"unrolls": [1]}, "unrolls has 1 stages"),
+        ({"batch_size": 0}, "batch_size = 0"),
+        ({"train_share": 0.97}, "leave something for testing"),
+        ({"grid": [8]}, "must be rows and columns"),
+        ({"fixer": "squeeze"}, "mode = 'squeeze'"),
+    ):
+        with pytest.raises(DataError, match=message):
+            dataclasses.replace(TINY, **change)
