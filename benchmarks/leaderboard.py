@@ -35,7 +35,7 @@ class Cell:
         if self.n < 2:
             return f"{self.mean:.4g}"
         digits = 3
-        if self.std_error > 0:
+        if self.std_error > 1e-9 * abs(self.mean):  # less is rounding
             digits = min(max(1 - math.floor(math.log10(self.std_error)), 0), 5)
         return f"{self.mean:.{digits}f} ± {self.std_error:.{digits}f}"
 

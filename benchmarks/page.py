@@ -30,6 +30,7 @@ h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem; } h3 { fo
 table { border-collapse: collapse; margin: 0.8rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.3rem 0.8rem; text-align: right; white-space: nowrap; }
 th, td { border-bottom: 1px solid #ddd; }
+th { white-space: normal; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; }
 tr.learned td { font-weight: 600; } tr.beside td { color: #666; }
 .scroll { overflow-x: auto; } figure { margin: 1rem 0; overflow-x: auto; }

@@ -31,7 +31,10 @@ NOTE = (
 
 def table(board: Board) -> tuple[list[str], list[tuple[str, list[str]]]]:
     """Heads and rows: learned models, then solvers, by duration; rows of the truth in brackets."""
-    heads = [f"{m} {'↓' if board.best(m) == 'lowest' else '↑'}" for m in _columns(board)]
+    heads = [
+        f"{m.replace('_', ' ')} {'↓' if board.best(m) == 'lowest' else '↑'}"
+        for m in _columns(board)
+    ]
     rows = []
     for model in board.models:
         results = [r for r in board.results if r.model == model]

@@ -5,14 +5,18 @@ if not __name__.startswith("pushforward."):
         "another library of that name."
     )
 
+from pushforward.datasets.atmosphere import CarbonData, CarbonWindow, open_carbon
 from pushforward.datasets.cells import CellData, CellFeatures, CellSplit, open_cells
 from pushforward.datasets.turbulence import TurbulenceWindows, open_turbulence
 
 __all__ = [
+    "CarbonData",
+    "CarbonWindow",
     "CellData",
     "CellFeatures",
     "CellSplit",
     "TurbulenceWindows",
+    "open_carbon",
     "open_cells",
     "open_turbulence",
 ]

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from . import cells, transport
+from . import cells, transport, turbulence
+from .turbulence_peers import PEERS
 
 
 def main() -> None:
@@ -11,27 +12,47 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m pushforward.benchmarks.performance", description=__doc__
     )
-    parser.add_argument(
-        "suite",
-        choices=["cells", "ot"],
-        help="what to time: ot = optimal transport, cells = reading cells from disk, and a fit",
+    suites = parser.add_subparsers(dest="suite", required=True)
+    ot = suites.add_parser("ot", help="optimal transport beside POT and GeomLoss")
+    disk = suites.add_parser("cells", help="reading cells from disk, and a fit")
+    flows = suites.add_parser(
+        "turbulence",
+        help="turbulence solvers beside jax-cfd, exponax and torch-cfd",
+        description="Steps per second of the turbulence solvers. Peers are timed in environments "
+        "of their own, e.g. `python -m venv jaxcfd && jaxcfd/bin/pip install jax-cfd==0.2.1 "
+        "jax==0.4.25 jaxlib==0.4.25 'scipy<1.13'` and then `--jax-cfd jaxcfd/bin/python`.",
     )
-    parser.add_argument("--preset", choices=sorted(transport.PRESETS), default="small")
-    parser.add_argument("--out", type=Path, help="results folder; default performance-SUITE")
-    parser.add_argument(
-        "--threads", type=int, help="threads of every method; default 1 for ot, 2 for cells"
-    )
-    parser.add_argument(
-        "--cells", type=int, help="cells of the file (cells); default: the preset's"
-    )
-    arguments = parser.parse_args()
-    out = arguments.out or Path(f"performance-{arguments.suite}")
-    if arguments.suite == "cells":
-        cells.run(arguments.preset, out, threads=arguments.threads or 2, n_cells=arguments.cells)
+    for name, suite, module, threads in (
+        ("ot", ot, transport, 1),
+        ("cells", disk, cells, 2),
+        ("turbulence", flows, turbulence, 1),
+    ):
+        folder = Path(f"performance-{name}")
+        suite.add_argument("--preset", choices=sorted(module.PRESETS), default="small")
+        suite.add_argument("--out", type=Path, default=folder, help=f"folder, {folder}")
+        suite.add_argument(
+            "--threads", type=int, default=threads, help=f"threads of every method, {threads}"
+        )
+    disk.add_argument("--cells", type=int, help="cells of the file; default: the preset's")
+    flows.add_argument("--sizes", type=int, nargs="+", help="only these, of the preset's sizes")
+    for name in PEERS:
+        flows.add_argument(
+            f"--{name}", metavar="PYTHON", help=f"interpreter that has {name}; left out without it"
+        )
+    chosen = parser.parse_args()
+    if chosen.suite == "ot":
+        transport.run(chosen.preset, chosen.out, threads=chosen.threads)
+    elif chosen.suite == "cells":
+        cells.run(chosen.preset, chosen.out, threads=chosen.threads, n_cells=chosen.cells)
     else:
-        if arguments.cells is not None:
-            parser.error("--cells belongs to the suite cells")
-        transport.run(arguments.preset, out, threads=arguments.threads or 1)
+        given = {name: getattr(chosen, name.replace("-", "_")) for name in PEERS}
+        turbulence.run(
+            chosen.preset,
+            chosen.out,
+            threads=chosen.threads,
+            sizes=chosen.sizes,
+            pythons={name: python for name, python in given.items() if python},
+        )
 
 
 if __name__ == "__main__":

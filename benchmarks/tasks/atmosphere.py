@@ -31,7 +31,13 @@ from pushforward.benchmarks.tasks.atmosphere_rows import (
 )
 from pushforward.benchmarks.tasks.atmosphere_scoring import CarbonScores, score_carbon
 from pushforward.benchmarks.tasks.atmosphere_speed import step_milliseconds
-from pushforward.datasets.atmosphere import CarbonData, CarbonStatistics, carbon_statistics
+from pushforward.benchmarks.tasks.atmosphere_stations import station_metrics
+from pushforward.datasets.atmosphere import (
+    CarbonData,
+    CarbonStatistics,
+    carbon_statistics,
+    open_stations,
+)
 from pushforward.simulators.files import write_json
 from pushforward.surrogates.atmosphere import fit_emulator
 from pushforward.surrogates.training import Progress, StopSignal, make_fabric
@@ -208,6 +214,13 @@ def _judge(
     if "rmse" in metrics and "rmse" in higher.metrics:
         before, after = metrics["rmse"].value, higher.metrics["rmse"].value
         metrics["rise_loss"] = Metric(after / before - 1, 0.0, metrics["rmse"].n, "1", "lowest")
+    reference: dict[str, dict[str, float]] = {}
+    if config.stations is not None:
+        stations = open_stations(config.stations)
+        truth = window.concentration[:, 1:]
+        metrics |= station_metrics(stations, data, forecasts, predicted)
+        known = station_metrics(stations, data, forecasts, truth)
+        reference["truth"] = {name: metric.value for name, metric in known.items()}
     for mode, value in speeds.get(row.name, {}).items():
         name = "ms_per_step" if mode == "compute" else f"ms_per_step_{mode}"
         metrics[name] = Metric(value, 0.0, 1, "ms", "lowest")
@@ -225,7 +238,7 @@ def _judge(
         split=SPLIT,
         split_kind="period",
         metrics=metrics,
-        reference={},
+        reference=reference,
         cost={
             "parameters": 0,
             "train_seconds": 0.0,

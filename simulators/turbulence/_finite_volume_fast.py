@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from pushforward.simulators.turbulence import _finite_volume_kernels as kernels
+from pushforward.simulators.turbulence._threads import worthwhile_threads
+from pushforward.simulators.turbulence._transposition import transpose
 from pushforward.simulators.turbulence.checks import COURANT_LIMIT
 from pushforward.simulators.turbulence.finite_volume import FiniteVolumeSolver
 from pushforward.simulators.turbulence.operators import (
@@ -15,14 +17,7 @@ from pushforward.simulators.turbulence.operators import (
 )
 from pushforward.simulators.turbulence.tableaux import TABLEAUX
 
-__all__ = ["FastFiniteVolume", "worthwhile_threads"]
-
-CELLS_WORTH_A_THREAD = 16384  # a smaller share is done sooner than a thread is woken
-
-
-def worthwhile_threads(cells: int) -> int:
-    """Threads for a sweep over that many cells: torch's number, fewer if there is little to do."""
-    return max(1, min(torch.get_num_threads(), cells // CELLS_WORTH_A_THREAD))
+__all__ = ["FastFiniteVolume"]
 
 
 class FastFiniteVolume:
@@ -50,6 +45,11 @@ class FastFiniteVolume:
         self.force = _padded_force(solver.force, ny)
         self.weights = [np.array(row, real) * real(dt) for row in TABLEAUX[solver.stepper]]
 
+        on = self.threads
+        self._sweep, self._transpose = kernels.stage.on(on), transpose.on(on)
+        self._scale, self._correct = kernels.scale.on(on), kernels.correct.on(on)
+        self._increment, self._add = kernels.implicit_increment.on(on), kernels.add.on(on)
+
         ghosts = 2 * kernels.GHOST
         padded = (flows, 2, nx + ghosts, ny + ghosts)
         stages = len(self.weights)
@@ -58,8 +58,9 @@ class FastFiniteVolume:
         self.rates = np.zeros(flows * self.chunks, real)
         self.divergence = torch.zeros(flows, nx, ny, dtype=dtype)
         self.rhs = self.divergence.numpy()
-        components = (2,) if self.implicit else ()
-        self.field = torch.zeros(flows, *components, nx, ny, dtype=dtype)
+        fields, m = flows * (2 if self.implicit else 1), ny // 2 + 1
+        self.x_last = torch.zeros(fields, m, nx, dtype=complex_dtype)
+        self.y_last = torch.zeros(fields, nx, m, dtype=complex_dtype)
         if self.implicit:
             x = 2 * math.pi * torch.fft.fftfreq(nx, dtype=torch.float64)
             y = 2 * math.pi * torch.fft.rfftfreq(ny, dtype=torch.float64)
@@ -67,13 +68,16 @@ class FastFiniteVolume:
             self.symbols = (
                 ((torch.exp(1j * x) - 1) / hx).to(complex_dtype).numpy(),
                 ((torch.exp(1j * y) - 1) / hy).to(complex_dtype).numpy(),
-                inverse_laplacian_eigenvalues(grid.shape, grid.spacing).to(dtype).numpy(),
-                (c_lambda / (1 - c_lambda)).to(dtype).numpy(),
+                inverse_laplacian_eigenvalues(grid.shape, grid.spacing)
+                .to(dtype)
+                .T.contiguous()
+                .numpy(),
+                (c_lambda / (1 - c_lambda)).to(dtype).T.contiguous().numpy(),
                 real(1 / (nx * ny)),
             )
         else:
             inverse = inverse_laplacian_eigenvalues(grid.shape, grid.spacing) / (nx * ny)
-            self.factors = inverse.to(dtype).repeat_interleave(2, dim=-1).numpy()
+            self.factors = inverse.to(dtype).T.contiguous().numpy()
 
     def run(self, state: Tensor, n_steps: int, *, check: bool) -> tuple[Tensor, int]:
         """Take up to `n_steps` steps from (flows, 2, nx, ny); stops where the check fails.
@@ -106,13 +110,10 @@ class FastFiniteVolume:
         for s in range(len(self.weights)):
             out = free[s % len(free)]
             self._stage(s, now, base, out)
-            modes = torch.fft.rfft2(self.divergence)
-            view = torch.view_as_real(modes).flatten(-2).numpy()
-            kernels.scale.on(self.threads)(view, self.factors)
-            self._transform_back(modes)
-            rate = kernels.correct.on(self.threads)(
-                self.chunks, self.inverse_h, self.field.numpy(), out, self.rates
-            )
+            modes = self._modes(self.divergence)
+            self._scale(modes.numpy().view(self.rhs.dtype), self.factors)
+            q = self._field(modes)
+            rate = self._correct(self.chunks, self.inverse_h, q.numpy(), out, self.rates)
             now = out
         self.velocities = [now, *(v for v in self.velocities if v is not now)]
         return rate
@@ -120,16 +121,15 @@ class FastFiniteVolume:
     def _implicit_step(self) -> float:
         now, out = self.velocities
         self._stage(0, now, now, out)
-        modes = torch.fft.rfft2(torch.from_numpy(self._inner(1)))
-        kernels.implicit_increment.on(self.threads)(modes.numpy(), *self.symbols)
-        self._transform_back(modes)
+        flows, nx, ny = self.rhs.shape
+        modes = self._modes(torch.from_numpy(self._inner(1)).reshape(2 * flows, nx, ny))
+        self._increment(modes.unflatten(0, (flows, 2)).numpy(), *self.symbols)
+        increment = self._field(modes).unflatten(0, (flows, 2)).numpy()
         self.velocities = [out, now]
-        return kernels.add.on(self.threads)(
-            self.chunks, self.inverse_h, self.field.numpy(), out, self.rates
-        )
+        return self._add(self.chunks, self.inverse_h, increment, out, self.rates)
 
     def _stage(self, s: int, now: np.ndarray, base: np.ndarray, out: np.ndarray) -> None:
-        kernels.stage.on(self.threads)(
+        self._sweep(
             self.chunks,
             self.scheme,
             self.numbers,
@@ -145,10 +145,17 @@ class FastFiniteVolume:
             self.rhs,
         )
 
-    def _transform_back(self, modes: Tensor) -> None:
-        """`irfft2` axis by axis, which is measurably quicker with MKL than in one call."""
-        along_x = torch.fft.ifft(modes, dim=-2, norm="forward")
-        torch.fft.irfft(along_x, n=self.shape[1], norm="forward", out=self.field)
+    def _modes(self, fields: Tensor) -> Tensor:
+        """`rfft2` of (fields, nx, ny) as (fields, ny // 2 + 1, nx)."""
+        along_y = torch.fft.rfft(fields)
+        self._transpose(self.chunks, along_y.numpy(), self.x_last.numpy())
+        return torch.fft.fft(self.x_last)
+
+    def _field(self, modes: Tensor) -> Tensor:
+        """The inverse, without its factor 1/(nx ny)."""
+        along_x = torch.fft.ifft(modes, norm="forward")
+        self._transpose(self.chunks, along_x.numpy(), self.y_last.numpy())
+        return torch.fft.irfft(self.y_last, n=self.shape[1], norm="forward")
 
 
 def _padded_force(force: Tensor, ny: int) -> np.ndarray:

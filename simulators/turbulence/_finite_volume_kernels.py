@@ -15,7 +15,8 @@ from typing import no_type_check
 import numpy as np
 from numba import prange
 
-from pushforward.simulators.compiled import kernel, serial_and_parallel
+from pushforward.simulators.compiled import borrowed, kernel, serial_and_parallel
+from pushforward.simulators.turbulence._rates import greatest_rate, larger
 
 __all__ = [
     "BLOCK",
@@ -116,19 +117,13 @@ def _divergence_row(u_before, u_here, v_here, inv_h, out):
 
 @kernel
 @no_type_check
-def _sweep(
-    task, chunks, scheme, numbers, inv_h, ratio, force, now, base, tendencies, keep, weights,
-    out, rhs,
+def _sweep_rows(
+    flow, start, stop, rows, scheme, numbers, inv_h, ratio, force, now, base, tendencies, keep,
+    weights, out, rhs, flux_x, flux_y, tendency,
 ):  # fmt: skip
-    """Tendency, new candidate and its divergence for one chunk of rows of one flow."""
-    nx, ny = rhs.shape[1], rhs.shape[2]
+    flux_x, flux_y, tendency = borrowed(flux_x), borrowed(flux_y), borrowed(tendency)
+    ny = rhs.shape[2]
     width = ny + 2 * GHOST
-    flow, chunk = task // chunks, task % chunks
-    start, stop = chunk * nx // chunks, (chunk + 1) * nx // chunks
-    rows = max(1, BLOCK // width)
-    flux_x = np.empty((2, (rows + 1) * width), rhs.dtype)  # first row: behind the block
-    flux_y = np.empty(rows * width + 1, rhs.dtype)  # first entry: behind the block
-    tendency = np.empty(rows * width, rhs.dtype)
     u = now[flow, 0].reshape(-1)
     v = now[flow, 1].reshape(-1)
     last = len(weights) - 1
@@ -182,6 +177,25 @@ def _sweep(
         first += count
 
 
+@kernel
+@no_type_check
+def _sweep(
+    task, chunks, scheme, numbers, inv_h, ratio, force, now, base, tendencies, keep, weights,
+    out, rhs,
+):  # fmt: skip
+    """Tendency, new candidate and its divergence for one chunk of rows of one flow."""
+    nx, width = rhs.shape[1], rhs.shape[2] + 2 * GHOST
+    flow, chunk = task // chunks, task % chunks
+    rows = max(1, BLOCK // width)
+    flux_x = np.empty((2, (rows + 1) * width), rhs.dtype)  # first row: behind the block
+    flux_y = np.empty(rows * width + 1, rhs.dtype)  # first entry: behind the block
+    tendency = np.empty(rows * width, rhs.dtype)
+    _sweep_rows(
+        flow, chunk * nx // chunks, (chunk + 1) * nx // chunks, rows, scheme, numbers, inv_h,
+        ratio, force, now, base, tendencies, keep, weights, out, rhs, flux_x, flux_y, tendency,
+    )  # fmt: skip
+
+
 @serial_and_parallel
 @no_type_check
 def stage(
@@ -201,6 +215,8 @@ def stage(
     out : like `now`; its ghosts are left unfilled.
     rhs : (flow, nx, ny).
     """
+    force, now, base, out = borrowed(force), borrowed(now), borrowed(base), borrowed(out)
+    tendencies, weights, rhs = borrowed(tendencies), borrowed(weights), borrowed(rhs)
     tasks = rhs.shape[0] * chunks
     for task in prange(tasks):
         _sweep(
@@ -225,19 +241,27 @@ def _subtract(row, ahead, here, inv_h, greatest):
     for j in range(len(here)):
         value = row[j] - (ahead[j] - here[j]) * inv_h
         row[j] = value
-        size = abs(value)
-        greatest[j] = size if size > greatest[j] else greatest[j]
+        greatest[j] = larger(abs(value), greatest[j])
 
 
 @kernel
 @no_type_check
 def _correct_chunk(task, chunks, inv_h, q, velocity):
-    nx, ny = q.shape[1], q.shape[2]
+    greatest = np.zeros((2, q.shape[2]), q.dtype)
+    nx = q.shape[1]
     flow, chunk = task // chunks, task % chunks
-    greatest = np.zeros((2, ny), q.dtype)
-    u, v = velocity[flow, 0], velocity[flow, 1]
-    for i in range(chunk * nx // chunks, (chunk + 1) * nx // chunks):
-        here, ahead = q[flow, i], q[flow, (i + 1) % nx]
+    start, stop = chunk * nx // chunks, (chunk + 1) * nx // chunks
+    _correct_rows(start, stop, inv_h, q[flow], velocity[flow, 0], velocity[flow, 1], greatest)
+    return greatest_rate(greatest, inv_h)
+
+
+@kernel
+@no_type_check
+def _correct_rows(start, stop, inv_h, q, u, v, greatest):
+    greatest = borrowed(greatest)
+    nx, ny = q.shape
+    for i in range(start, stop):
+        here, ahead = q[i], q[(i + 1) % nx]
         u_row, v_row = u[i + GHOST], v[i + GHOST]
         _subtract(u_row[GHOST : GHOST + ny], ahead, here, inv_h[0], greatest[0])
         _subtract(v_row[GHOST : GHOST + ny - 1], here[1:], here[:-1], inv_h[1], greatest[1])
@@ -245,7 +269,6 @@ def _correct_chunk(task, chunks, inv_h, q, velocity):
         _subtract(v_row[end], here[:1], here[-1:], inv_h[1], greatest[1][-1:])
         _fill_columns(u_row, ny)
         _fill_columns(v_row, ny)
-    return max(greatest[0].max() * inv_h[0], greatest[1].max() * inv_h[1])
 
 
 @kernel
@@ -279,18 +302,6 @@ def fill_ghosts(velocity):
     _fill_rows(velocity)
 
 
-@kernel
-@no_type_check
-def _greatest(rates, velocity):
-    """The greatest rate, or NaN: a transform has spread a NaN over all of its flow."""
-    greatest = rates.max()
-    for flow in range(velocity.shape[0]):
-        for component in range(2):
-            probe = velocity[flow, component, GHOST, GHOST]
-            greatest += probe - probe  # 0, or NaN if the flow is no longer finite
-    return greatest
-
-
 @serial_and_parallel
 @no_type_check
 def correct(chunks, inv_h, q, velocity, rates):
@@ -298,53 +309,64 @@ def correct(chunks, inv_h, q, velocity, rates):
 
     q : (flow, nx, ny).  rates : one number a task, overwritten.
     """
+    q, velocity, rates = borrowed(q), borrowed(velocity), borrowed(rates)
     tasks = q.shape[0] * chunks
     for task in prange(tasks):
         rates[task] = _correct_chunk(task, chunks, inv_h, q, velocity)
     _fill_rows(velocity)
-    return _greatest(rates, velocity)
+    return rates.max()
 
 
 @kernel
 @no_type_check
 def _add_chunk(task, chunks, inv_h, increment, velocity):
-    nx, ny = increment.shape[2], increment.shape[3]
+    greatest = np.zeros((2, increment.shape[3]), increment.dtype)
+    zero = np.zeros(increment.shape[3], increment.dtype)
+    nx = increment.shape[2]
     flow, chunk = task // chunks, task % chunks
-    greatest = np.zeros((2, ny), increment.dtype)
-    zero = np.zeros(ny, increment.dtype)
-    minus = increment.dtype.type(-1)
-    for i in range(chunk * nx // chunks, (chunk + 1) * nx // chunks):
+    start, stop = chunk * nx // chunks, (chunk + 1) * nx // chunks
+    _add_rows(start, stop, increment[flow], velocity[flow], zero, greatest)
+    return greatest_rate(greatest, inv_h)
+
+
+@kernel
+@no_type_check
+def _add_rows(start, stop, increment, velocity, zero, greatest):
+    zero, greatest = borrowed(zero), borrowed(greatest)
+    ny = len(zero)
+    minus = zero.dtype.type(-1)
+    for i in range(start, stop):
         for component in range(2):
-            row = velocity[flow, component, i + GHOST]
+            row = velocity[component, i + GHOST]
             _subtract(
-                row[GHOST : GHOST + ny], increment[flow, component, i], zero, minus,
-                greatest[component],
-            )  # fmt: skip
+                row[GHOST : GHOST + ny], increment[component, i], zero, minus, greatest[component]
+            )
             _fill_columns(row, ny)
-    return max(greatest[0].max() * inv_h[0], greatest[1].max() * inv_h[1])
 
 
 @serial_and_parallel
 @no_type_check
 def add(chunks, inv_h, increment, velocity, rates):
     """velocity += increment, its ghosts filled; returns like `correct`."""
+    increment, velocity, rates = borrowed(increment), borrowed(velocity), borrowed(rates)
     tasks = increment.shape[0] * chunks
     for task in prange(tasks):
         rates[task] = _add_chunk(task, chunks, inv_h, increment, velocity)
     _fill_rows(velocity)
-    return _greatest(rates, velocity)
+    return rates.max()
 
 
 @serial_and_parallel
 @no_type_check
 def scale(modes, factors):
-    """modes *= factors; both as real numbers, (flow, nx, 2 m) and (nx, 2 m)."""
-    flows, nx, width = modes.shape
-    for task in prange(flows * nx):
-        row = modes[task // nx, task % nx]
-        factor = factors[task % nx]
-        for j in range(width):
-            row[j] *= factor[j]
+    """modes *= factors; the modes as real numbers, (flow, m, 2 nx), and (m, nx)."""
+    modes, factors = borrowed(modes), borrowed(factors)
+    flows, m = modes.shape[:2]
+    for task in prange(flows * m):
+        row, factor = modes[task // m, task % m], factors[task % m]
+        for j in range(len(factor)):
+            row[2 * j] *= factor[j]
+            row[2 * j + 1] *= factor[j]
 
 
 @serial_and_parallel
@@ -354,17 +376,20 @@ def implicit_increment(modes, symbol_x, symbol_y, inverse, damping, norm):
 
     With s = (symbol_x, symbol_y) of the forward differences: q = −conj(s)·v/λ is what D v = λ q
     gives, w = v − s q, and v' = w + damping · w. `norm` is the inverse transform's 1/(nx ny).
+    The modes are (flow, 2, m, nx).
     """
-    flows, _, nx, width = modes.shape
-    for task in prange(flows * nx):
-        flow, i = task // nx, task % nx
-        u, v = modes[flow, 0, i], modes[flow, 1, i]
-        sx = symbol_x[i]
-        back_x = -sx.conjugate()
-        for j in range(width):
-            sy = symbol_y[j]
-            q = (back_x * u[j] - sy.conjugate() * v[j]) * inverse[i, j]
+    modes, symbol_x, inverse = borrowed(modes), borrowed(symbol_x), borrowed(inverse)
+    damping = borrowed(damping)
+    flows, m = modes.shape[0], modes.shape[2]
+    for task in prange(flows * m):
+        flow, k = task // m, task % m
+        u, v = modes[flow, 0, k], modes[flow, 1, k]
+        sy = symbol_y[k]
+        back_y = -sy.conjugate()
+        for j in range(len(symbol_x)):
+            sx = symbol_x[j]
+            q = (back_y * v[j] - sx.conjugate() * u[j]) * inverse[k, j]
             gradient_x, gradient_y = sx * q, sy * q
-            d = damping[i, j]
+            d = damping[k, j]
             u[j] = (d * (u[j] - gradient_x) - gradient_x) * norm
             v[j] = (d * (v[j] - gradient_y) - gradient_y) * norm

@@ -1,5 +1,6 @@
 """Incompressible Navier-Stokes on the staggered grid by finite volumes."""
 
+import threading
 from typing import Any, Literal, get_args
 
 import torch
@@ -126,7 +127,7 @@ class FiniteVolumeSolver:
         self.dtype, self.device = dtype, torch.device(device)
         force = torch.zeros(2, 1, 1) if forcing is None else forcing.on_faces(self.grid)
         self.force = force.to(self.device, dtype)
-        self._fast: dict[tuple[int, int], Any] = {}
+        self._fast: dict[tuple[int, int, int], Any] = {}  # buffers; each thread has its own
 
     def initial(
         self,
@@ -224,7 +225,7 @@ class FiniteVolumeSolver:
         from pushforward.simulators.turbulence._finite_volume_fast import FastFiniteVolume
 
         flows = state.reshape(-1, 2, *self.shape)
-        key = (len(flows), torch.get_num_threads())
+        key = (len(flows), torch.get_num_threads(), threading.get_ident())
         if key not in self._fast:
             self._fast[key] = FastFiniteVolume(self, flows=len(flows))
         result, done = self._fast[key].run(flows.detach(), n_steps, check=check)

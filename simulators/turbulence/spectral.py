@@ -1,5 +1,6 @@
 """Incompressible Navier-Stokes in vorticity form, pseudo-spectral."""
 
+import threading
 from typing import Any, get_args
 
 import torch
@@ -11,6 +12,7 @@ from pushforward.simulators.turbulence.checks import (
     as_field,
     check_coefficients,
     check_courant,
+    diverged,
     known_option,
 )
 from pushforward.simulators.turbulence.exponential import SpectralStepper, stage_table
@@ -100,6 +102,7 @@ class SpectralSolver:
         self.stepper = stepper
         self.dtype, self.device = dtype, torch.device(device)
         self._make_symbols()
+        self._fast: dict[tuple[int, int, int], Any] = {}  # buffers; each thread has its own
 
     def _make_symbols(self) -> None:
         nx, ny = self.shape
@@ -203,6 +206,11 @@ class SpectralSolver:
     def step(self, state: Modes) -> Modes:
         """One time step, differentiable; no check of the result."""
         self._check_shape(state)
+        if self._fast_applies(state):
+            return self._fast_run(state, 1, check=False)[0]
+        return self._eager_step(state)
+
+    def _eager_step(self, state: Modes) -> Modes:
         terms = [state]
         stage = state
         for row in self._table:
@@ -220,15 +228,41 @@ class SpectralSolver:
             with the step, the time and the flow of the batch.
         """
         self._check_shape(state)
+        if n_steps < 0:
+            raise DataError(f"n_steps = {n_steps} must be at least 0.")
+        if self._fast_applies(state):
+            state, done, passed = self._fast_run(state, n_steps, check=True)
+            if not passed:
+                raise diverged(self.courant(state), done, self.dt)
+            return state
         check_courant(self.courant(state), 0, self.dt)
         for n in range(n_steps):
-            state = self.step(state)
+            state = self._eager_step(state)
             check_courant(self.courant(state), n + 1, self.dt)
         return state
 
+    def _fast_applies(self, state: Tensor) -> bool:
+        """Kernels carry no gradient and run on the CPU; they know the solver's dtype only."""
+        wants_gradient = torch.is_grad_enabled() and state.requires_grad
+        known = state.device.type == "cpu" and state.dtype == self._force.dtype
+        return known and not wants_gradient
+
+    def _fast_run(self, state: Tensor, n_steps: int, *, check: bool) -> tuple[Tensor, int, bool]:
+        from pushforward.simulators.turbulence._spectral_fast import FastSpectral
+
+        flows = state.reshape(-1, *state.shape[-2:])
+        key = (len(flows), torch.get_num_threads(), threading.get_ident())
+        if key not in self._fast:
+            self._fast[key] = FastSpectral(self, flows=len(flows))
+        result, done, passed = self._fast[key].run(flows.detach(), n_steps, check=check)
+        return result.reshape(state.shape), done, passed
+
     def courant(self, state: Modes) -> Float[Tensor, "*batch"]:
-        """max(|u|/hx, |v|/hy) dt of each flow of the batch; NaN if anything is not finite."""
-        greatest = self.velocity(state.detach()).abs().amax((-2, -1))
+        """max(|u|/hx, |v|/hy) dt of each flow of the batch; NaN if anything is not finite.
+
+        The velocity is the one that advects, of the modes kept by the 2/3 rule.
+        """
+        greatest = self.velocity(state.detach() * self._kept).abs().amax((-2, -1))
         return torch.maximum(
             greatest[..., 0] * (self.dt / self.spacing[0]),
             greatest[..., 1] * (self.dt / self.spacing[1]),
