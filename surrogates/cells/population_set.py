@@ -78,11 +78,13 @@ class TokenReader(nn.Module):
     r"""What the population looks like around some points: attention that falls with distance.
 
         w_ij = softmax_j( q_i·k_j/√w − |x_i − c_j|²/(2 ℓ²) ),
-        out_i = [ W Σ_j w_ij v_j,  Σ_j w_ij c_j − x_i,  log mean_j exp(−|x_i − c_j|²/(2 ℓ²)) ]
+        out_i = [ W Σ_j w_ij v_j,  Σ_j w_ij c_j − x_i,  log(1 − log ρ_i) ],
+        ρ_i = mean_j exp(−|x_i − c_j|²/(2 ℓ²))
 
     for each head, whose length ℓ is learned from a start between 0.1 and 0.8 (the cells have
-    spread 1). The second part is a learned mean shift, towards denser ground; the third a density
-    estimate. Both are local, so that a shape never seen is read by its pieces.
+    spread 1). The second part is a learned mean shift, towards denser ground; the third tells the
+    density ρ, and grows so slowly that it cannot blow a flow up far from all cells. Both are
+    local, so that a shape never seen is read by its pieces.
 
     Parameters
     ----------
@@ -122,8 +124,8 @@ class TokenReader(nn.Module):
         weights = torch.softmax(q @ k.mT / q.shape[-1] ** 0.5 + fall, -1)
         mixed = (weights @ v).transpose(1, 2).flatten(-2)
         shift = (weights @ cells[:, None] - points[:, None]).transpose(1, 2).flatten(-2)
-        density = torch.logsumexp(fall, -1) - math.log(cells.shape[1])
-        return torch.cat((self.out(mixed), shift, density.transpose(1, 2)), -1)
+        rarity = torch.log1p(math.log(cells.shape[1]) - torch.logsumexp(fall, -1))
+        return torch.cat((self.out(mixed), shift, rarity.transpose(1, 2)), -1)
 
 
 class _Attention(nn.Module):
