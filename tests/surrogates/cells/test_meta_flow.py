@@ -45,10 +45,10 @@ def test_neighbours_on_a_line_and_too_many_of_them():
 
 @pytest.mark.parametrize("embedding", ["graph", "set"])
 def test_the_order_of_cells_does_not_matter(embedding, unchecked):
-    model = stirred(embedding=embedding)
-    x = cloud(40)
+    model = stirred(embedding=embedding).double()  # a stirred field amplifies rounding
+    x = cloud(40).double()
     order = torch.randperm(40, generator=torch.Generator().manual_seed(1))
-    assert torch.allclose(model(x)[order], model(x[order]), atol=1e-5)
+    assert torch.allclose(model(x)[order], model(x[order]), atol=1e-8)
     assert not torch.allclose(model(x), x, atol=1e-2)
 
 
