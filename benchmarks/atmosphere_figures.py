@@ -78,7 +78,6 @@ def plot_zonal_spectra(board: Board) -> "Figure":
         waves = np.arange(1, len(ratio) + 1)
         axis.plot(waves, ratio, style, color=_colour(model), label=model)
     axis.axhline(1, color="black", linewidth=0.5)
-    axis.set_xscale("log")
     axis.set_yscale("log")
     axis.set_xlabel("waves around the globe")
     axis.set_ylabel("variance / true variance")

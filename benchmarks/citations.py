@@ -98,6 +98,39 @@ _ENTRIES = {
   booktitle = {Advances in Neural Information Processing Systems},
   year = {2020}
 }""",
+    "benson2025": """@article{benson2025,
+  title = {Atmospheric Transport Modeling of {CO2} with Neural Networks},
+  author = {Benson, Vitus and Bastos, Ana and Reimers, Christian and Winkler, Alexander J. and
+            Yang, Fanny and Reichstein, Markus},
+  journal = {Journal of Advances in Modeling Earth Systems},
+  volume = {17},
+  number = {2},
+  year = {2025}
+}""",
+    "lam2023": """@article{lam2023,
+  title = {Learning skillful medium-range global weather forecasting},
+  author = {Lam, Remi and Sanchez-Gonzalez, Alvaro and Willson, Matthew and others},
+  journal = {Science},
+  year = {2023}
+}""",
+    "bonev2023": """@inproceedings{bonev2023,
+  title = {Spherical {Fourier} Neural Operators: Learning Stable Dynamics on the Sphere},
+  author = {Bonev, Boris and Kurth, Thorsten and Hundt, Christian and others},
+  booktitle = {International Conference on Machine Learning},
+  year = {2023}
+}""",
+    "liu2022": """@inproceedings{liu2022,
+  title = {{Swin} Transformer {V2}: Scaling Up Capacity and Resolution},
+  author = {Liu, Ze and Hu, Han and Lin, Yutong and others},
+  booktitle = {Conference on Computer Vision and Pattern Recognition},
+  year = {2022}
+}""",
+    "ronneberger2015": """@inproceedings{ronneberger2015,
+  title = {{U-Net}: Convolutional Networks for Biomedical Image Segmentation},
+  author = {Ronneberger, Olaf and Fischer, Philipp and Brox, Thomas},
+  booktitle = {Medical Image Computing and Computer-Assisted Intervention},
+  year = {2015}
+}""",
 }
 
 CITATIONS: dict[str, tuple[str, ...]] = {
@@ -106,6 +139,12 @@ CITATIONS: dict[str, tuple[str, ...]] = {
     "learned_correction": ("pushforward", "kochkov2021"),
     "learned_interpolation": ("pushforward", "kochkov2021"),
     "temporal_stencil": ("pushforward", "sun2023", "gu2020", "kochkov2021"),
+    "mass_fixer": ("pushforward", "benson2025"),
+    "carbonbench": ("benson2025",),
+    "unet": ("pushforward", "benson2025", "ronneberger2015"),
+    "swin": ("pushforward", "benson2025", "liu2022"),
+    "sfno": ("pushforward", "benson2025", "bonev2023"),
+    "graphcast": ("pushforward", "benson2025", "lam2023"),
     "monge_gap": ("uscidda2023",),
     "sinkhorn_divergence": ("feydy2019", "cuturi2013"),
     "wasserstein": ("flamary2021",),

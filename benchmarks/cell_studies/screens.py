@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pushforward.benchmarks.cell_studies._figures import bars
 from pushforward.benchmarks.cell_studies._screen_data import Group, Screen, open_screen
 from pushforward.benchmarks.study import Claim, Row, Study, measure_seeds
 from pushforward.simulators.cells import DrugScreen
@@ -32,23 +33,22 @@ __all__ = ["run"]
 
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {
-        "seeds": 2,
-        "seeds_at_once": 1,
-        "screen": {"n_drugs": 4, "n_cells": 40, "n_control": 40, "n_lines": 2},
+        "seeds": 1,
+        "screen": {"n_drugs": 3, "n_cells": 24, "n_control": 24, "n_lines": 1},
         "held_drugs": 1,
         "asked_drugs": 1,
-        "steps": 10,
-        "paper_steps": 5,
-        "single_steps": 10,
+        "steps": 3,
+        "paper_steps": 1,
+        "single_steps": 2,
     },
     "small": {
         "seeds": 3,
-        "screen": {"n_drugs": 12, "n_cells": 400, "n_control": 400, "n_lines": 2},
+        "screen": {"n_drugs": 12, "n_cells": 300, "n_control": 300, "n_lines": 2},
         "held_drugs": 2,
-        "asked_drugs": 4,
-        "steps": 1000,
-        "paper_steps": 2000,
-        "single_steps": 250,
+        "asked_drugs": 3,
+        "steps": 500,
+        "paper_steps": 500,
+        "single_steps": 150,
     },
 }
 HELD_DOSE = 1000.0
@@ -137,6 +137,8 @@ def run(preset: str) -> Study:
     )
     measure_seeds(study, measure, settings)
     _claim(study)
+    for metric in ("divergence", "uvp"):
+        study.figures[metric] = bars(study, metric)
     return study
 
 
@@ -248,7 +250,7 @@ def _judge_all(
         add("identity", group, x)
         add("mean shift", group, shift(x, line))
         add("neighbours' shift", group, shift(x, [screen.pair(g) for g in near(group)]))
-        if name != NOISE:  # the same cells as with the table that tells
+        if name == DOSE:
             add("per-condition map", group, _single(screen, group, settings, seed)(x).detach())
         for row, model in maps.items():
             with torch.no_grad():

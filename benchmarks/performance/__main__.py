@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from . import cells, transport, turbulence
+from . import atmosphere, cells, transport, turbulence
 from .turbulence_peers import PEERS
 
 
@@ -15,6 +15,7 @@ def main() -> None:
     suites = parser.add_subparsers(dest="suite", required=True)
     ot = suites.add_parser("ot", help="optimal transport beside POT and GeomLoss")
     disk = suites.add_parser("cells", help="reading cells from disk, and a fit")
+    sphere = suites.add_parser("atmosphere", help="transport of tracers on the sphere")
     flows = suites.add_parser(
         "turbulence",
         help="turbulence solvers beside jax-cfd, exponax and torch-cfd",
@@ -25,6 +26,7 @@ def main() -> None:
     for name, suite, module, threads in (
         ("ot", ot, transport, 1),
         ("cells", disk, cells, 2),
+        ("atmosphere", sphere, atmosphere, 2),
         ("turbulence", flows, turbulence, 1),
     ):
         folder = Path(f"performance-{name}")
@@ -44,6 +46,8 @@ def main() -> None:
         transport.run(chosen.preset, chosen.out, threads=chosen.threads)
     elif chosen.suite == "cells":
         cells.run(chosen.preset, chosen.out, threads=chosen.threads, n_cells=chosen.cells)
+    elif chosen.suite == "atmosphere":
+        atmosphere.run(chosen.preset, chosen.out, threads=chosen.threads)
     else:
         given = {name: getattr(chosen, name.replace("-", "_")) for name in PEERS}
         turbulence.run(

@@ -65,14 +65,16 @@ def write_cells(path: Path, n_cells: int, *, seed: int = 0) -> None:
                 ).ravel()
 
 
-def _shuffled(path: Path, n: int, *, dense: bool, workers: int = 0) -> dict[str, float]:
+def _shuffled(
+    path: Path, n: int, *, dense: bool, workers: int = 0, run: int = 256
+) -> dict[str, float]:
     from pushforward.datasets import open_cells
     from pushforward.datasets.cells import CellBatches
 
     begun = time.perf_counter()
     data = open_cells(path, backed=True)
     opened = time.perf_counter() - begun
-    batches = CellBatches(data, batch_size=BATCH, dense=dense)
+    batches = CellBatches(data, batch_size=BATCH, dense=dense, block_rows=run)
     begun = time.perf_counter()
     seen = sum(len(batch.rows) for batch in batches.loader(workers))
     seconds = time.perf_counter() - begun
@@ -105,6 +107,9 @@ def _scattered(path: Path, n: int) -> dict[str, float]:
 
 METHODS: dict[str, Callable[[Path, int], dict[str, float]]] = {
     "ours, shuffled, CSR batches": lambda p, n: _shuffled(p, n, dense=False),
+    "ours, shuffled, CSR batches, runs of 1024 rows": lambda p, n: _shuffled(
+        p, n, dense=False, run=1024
+    ),
     "ours, shuffled, dense batches": lambda p, n: _shuffled(p, n, dense=True),
     "ours, shuffled, dense, 2 workers": lambda p, n: _shuffled(p, n, dense=True, workers=2),
     f"anndata, contiguous blocks of {BATCH}": lambda p, n: _contiguous(p, n, block=BATCH),

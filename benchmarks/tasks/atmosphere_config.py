@@ -42,6 +42,8 @@ class AtmosphereConfig:
         seeds seed, seed + 1, ... are run
     data
         data in CarbonBench's schema (zarr, .zarr.zip, netCDF); simulated if not given
+    test_data
+        more such data, to forecast; then all of `data` is for training
     stations
         folder of ObsPack netCDF files to compare the forecasts with
     grid
@@ -91,6 +93,7 @@ class AtmosphereConfig:
     seed: int = 0
     n_seeds: int = 1
     data: str | None = None
+    test_data: str | None = None
     stations: str | None = None
     grid: list[int] = field(default_factory=lambda: [16, 32])
     levels: int = 5
@@ -145,6 +148,10 @@ class AtmosphereConfig:
             raise DataError(
                 f"train_share = {self.train_share} and validation_share = "
                 f"{self.validation_share} must be positive and leave something for testing."
+            )
+        if self.test_data is not None and self.data is None:
+            raise DataError(
+                f"test_data = {self.test_data!r} needs data to train on: give data too."
             )
         MassFixer(self.fixer, reference=self.fixer_reference)
         for steps, unroll in zip(self.unroll_steps, self.unrolls, strict=True):

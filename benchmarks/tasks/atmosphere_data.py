@@ -65,23 +65,35 @@ def carbon_data(config: AtmosphereConfig, folder: RunFolder) -> CarbonData:
 
 
 def split(config: AtmosphereConfig, data: CarbonData) -> tuple[CarbonData, CarbonData]:
-    """Training times from the beginning; test times from the end. What lies between, the
-    validation share, keeps the two apart in time.
+    """Training times from the beginning, test times from the end; what lies between, the
+    validation share, keeps the two apart. With test data of their own, all of `data` is training.
 
     Raises
     ------
-    DataError : a test part shorter than one forecast.
+    DataError : a test part shorter than one forecast; test data on another grid.
     """
+    if config.test_data is not None:
+        test = open_carbon(config.test_data, levels=len(data.level))
+        if test.grid != data.grid or test.step_hours != data.step_hours:
+            raise DataError(
+                f"{config.test_data}: {test.grid.n_lat} x {test.grid.n_lon} cells every "
+                f"{test.step_hours:g} h; the training data have {data.grid.n_lat} x "
+                f"{data.grid.n_lon} every {data.step_hours:g} h. Use data of one kind."
+            )
+        return data, _long_enough(config, test)
     first = round(len(data) * config.train_share)
     second = round(len(data) * (config.train_share + config.validation_share))
-    test = data.part(second, len(data))
-    steps = forecast_steps(config, data)
+    return data.part(0, first), _long_enough(config, data.part(second, len(data)))
+
+
+def _long_enough(config: AtmosphereConfig, test: CarbonData) -> CarbonData:
+    steps = forecast_steps(config, test)
     if len(test) <= steps:
         raise DataError(
-            f"the last {len(test)} times are for testing, but a forecast of {config.lead_days} "
-            f"days takes {steps}. Use more data, shorter forecasts, or smaller shares for training."
+            f"{len(test)} times are for testing, but a forecast of {config.lead_days} days takes "
+            f"{steps}. Use more data, shorter forecasts, or smaller shares for training."
         )
-    return data.part(0, first), test
+    return test
 
 
 def forecast_steps(config: AtmosphereConfig, data: CarbonData) -> int:

@@ -51,13 +51,12 @@ class Axes:
 
 
 def read_axes(
-    coordinates: dict[str, np.ndarray], *, where: str, bottom_pressure: np.ndarray | None = None
+    coordinates: dict[str, np.ndarray], *, where: str, bottom_pressure: np.ndarray
 ) -> Axes:
     """Order the axes of a file.
 
     Latitudes may run either way, longitudes from 0 or from −180, layers either way: which layer is
-    the lowest is told by the pressure of the layers' lower edges where there is one, else by the
-    level's values, taken as pressures if any exceeds the number of levels.
+    the lowest is told by the pressure of the layers' lower edges, never by their names or numbers.
 
     Raises
     ------
@@ -85,13 +84,7 @@ def read_axes(
             f"{where}: longitudes {lon[0]:.6g} … {lon[-1]:.6g} do not go once around the globe in "
             f"{n_lon} equal steps. Drop a repeated end column, or complete the grid."
         )
-    if bottom_pressure is not None and len(level) > 1:
-        rising = bottom_pressure[0] < bottom_pressure[-1]
-    else:
-        pressures = level.max() > len(level)
-        rising = pressures and len(level) > 1 and level[0] < level[-1]
-        if not pressures and len(level) > 1 and level[0] > level[-1]:
-            rising = True  # plain numbers, surface last
+    rising = len(level) > 1 and bottom_pressure[0] < bottom_pressure[-1]
     level_order = np.arange(len(level))[::-1] if rising else np.arange(len(level))
     return Axes(
         lat[lat_order], east[lon_order], level[level_order], lat_order, lon_order, level_order

@@ -1,5 +1,6 @@
 """Tracer transport on the sphere in mass-flux form."""
 
+from pushforward.simulators.atmosphere import dcmip, tracers
 from pushforward.simulators.atmosphere.carbon import (
     CARBON_SIMULATIONS,
     VARIABLES_2D,
@@ -15,7 +16,12 @@ from pushforward.simulators.atmosphere.columns import (
     diffuse,
     mix_columns,
 )
-from pushforward.simulators.atmosphere.flows import deformational_flow, solid_body_rotation
+from pushforward.simulators.atmosphere.flows import (
+    deformational_flow,
+    divergent_flow,
+    moving_vortices,
+    solid_body_rotation,
+)
 from pushforward.simulators.atmosphere.fluxes import (
     MassFluxes,
     SweptAreas,
@@ -49,12 +55,16 @@ __all__ = [
     "add_surface_mass",
     "close_columns",
     "convect",
+    "dcmip",
     "deformational_flow",
     "diffuse",
+    "divergent_flow",
     "from_stream_function",
     "latlon_grid",
     "mix_columns",
+    "moving_vortices",
     "sigma_edges",
     "simulation_of",
     "solid_body_rotation",
+    "tracers",
 ]

@@ -73,7 +73,7 @@ def projected_moments(
     Parameters
     ----------
     functions : q(λ, φ) or, if `pressure` is given, q(λ, φ, p): radians and Pa, broadcasting.
-    pressure : edges of the layers from the surface up, Pa, which are the same in every column.
+    pressure : edges of the layers from the surface up, Pa, (edge,) or (edge, lat, lon).
     points : quadrature points a direction.
 
     Returns
@@ -92,8 +92,9 @@ def projected_moments(
         lat = ((sine[1:] + sine[:-1] + nodes[b] * sine.diff()) / 2).asin()[:, None]
         at, weight = [lon, lat], weights[a] * weights[b] / 4
         if pressure is not None:
-            middle, half = (pressure[1:] + pressure[:-1]) / 2, pressure.diff() / 2
-            at.append((middle + nodes[c] * half)[:, None, None])
+            middle, half = (pressure[1:] + pressure[:-1]) / 2, pressure.diff(dim=0) / 2
+            level = middle + nodes[c] * half
+            at.append(level[:, None, None] if level.dim() == 1 else level)
             weight = weight * weights[c] / 2
         where = (nodes[a], nodes[b], nodes[c] if pressure is not None else 0.0)
         values = torch.stack([f(*at).expand(shape[2:]) for f in functions])

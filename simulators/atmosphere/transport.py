@@ -101,7 +101,7 @@ class TracerTransport:
             (*batch, tracer, layer, lat, lon), whose moments are estimated from neighbours.
         air_mass : kg, (*batch, layer, lat, lon); the cells' areas (one kg/m²) by default, or
             area Δp / 9.80665 if `pressure` is given.
-        pressure : layer edges from the surface up, Pa.
+        pressure : layer edges from the surface up, Pa, (edge,) or (edge, lat, lon).
         time : seconds.
 
         Raises
@@ -111,7 +111,8 @@ class TracerTransport:
         if air_mass is None:
             air_mass = self.grid.cell_area.unsqueeze(-3)
             if pressure is not None:
-                air_mass = -pressure.diff()[:, None, None] / 9.80665 * air_mass
+                depth = -pressure.diff(dim=0) / 9.80665
+                air_mass = (depth[:, None, None] if depth.dim() == 1 else depth) * air_mass
         air_mass = torch.as_tensor(air_mass, dtype=torch.float64, device=self.device)
         if isinstance(tracers, Tensor):
             coefficients = estimated_moments(self.scheme, tracers.to(air_mass))

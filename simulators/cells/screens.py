@@ -187,7 +187,8 @@ class DrugScreen:
         bend = np.logaddexp(0.0, properties) @ rng.uniform(0.0, 0.5, size=(k, d))
         slopes = centres[None] * bend[:, None] + drift[:, None]
         factor = self.response / np.sqrt((slopes**2).sum(-1).mean())
-        half_dose = 10.0 ** rng.uniform(*np.log10([min(self.doses), max(self.doses)]), self.n_drugs)
+        weakest, strongest = np.log10(min(self.doses)), np.log10(max(self.doses))
+        half_dose = 10.0 ** rng.uniform(weakest, strongest, self.n_drugs)
         names = [f"drug_{i:02d}" for i in range(self.n_drugs)]
         return {
             "centres": centres,

@@ -79,11 +79,11 @@ class FastFiniteVolume:
             inverse = inverse_laplacian_eigenvalues(grid.shape, grid.spacing) / (nx * ny)
             self.factors = inverse.to(dtype).T.contiguous().numpy()
 
-    def run(self, state: Tensor, n_steps: int, *, check: bool) -> tuple[Tensor, int]:
+    def run(self, state: Tensor, n_steps: int, *, check: bool) -> tuple[Tensor, int, bool]:
         """Take up to `n_steps` steps from (flows, 2, nx, ny); stops where the check fails.
 
-        Returns the state and the number of steps taken. The check is that the Courant number is
-        at most 1, which NaN fails.
+        Returns the state, the number of steps taken and whether it passed. The check is that the
+        Courant number is at most 1, which NaN fails.
         """
         self._inner(0)[:] = state.numpy()
         kernels.fill_ghosts(self.velocities[0])
@@ -91,13 +91,14 @@ class FastFiniteVolume:
             import numba
 
             numba.set_num_threads(self.threads)
-        done = 0
+        done, passed = 0, True
         step = self._implicit_step if self.implicit else self._explicit_step
         for done in range(1, n_steps + 1):  # noqa: B007
             rate = step()
             if check and not rate <= self.limit:
+                passed = False
                 break
-        return torch.from_numpy(self._inner(0).copy()), done
+        return torch.from_numpy(self._inner(0).copy()), done, passed
 
     def _inner(self, index: int) -> np.ndarray:
         inside = slice(kernels.GHOST, -kernels.GHOST)

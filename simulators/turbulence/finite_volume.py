@@ -1,6 +1,5 @@
 """Incompressible Navier-Stokes on the staggered grid by finite volumes."""
 
-import threading
 from typing import Any, Literal, get_args
 
 import torch
@@ -13,16 +12,9 @@ from pushforward.simulators.turbulence.advection import (
     AdvectionScheme,
     advect_velocity,
 )
-from pushforward.simulators.turbulence.checks import (
-    COURANT_LIMIT,
-    as_field,
-    check_coefficients,
-    check_courant,
-    diverged,
-    known_option,
-)
+from pushforward.simulators.turbulence.checks import check_courant, known_option
 from pushforward.simulators.turbulence.forcing import Forcing
-from pushforward.simulators.turbulence.grid import Number, PeriodicGrid
+from pushforward.simulators.turbulence.grid import Number
 from pushforward.simulators.turbulence.initial import random_velocity
 from pushforward.simulators.turbulence.operators import (
     laplacian,
@@ -30,15 +22,15 @@ from pushforward.simulators.turbulence.operators import (
     solve_diffusion,
     vorticity,
 )
+from pushforward.simulators.turbulence.periodic_solver import PeriodicSolver
 from pushforward.simulators.turbulence.tableaux import TABLEAUX, RungeKutta
-from pushforward.simulators.turbulence.time_step import check_time_step
 
 __all__ = ["FiniteVolumeSolver"]
 
 Velocity = Float[Tensor, "*batch 2 nx ny"]
 
 
-class FiniteVolumeSolver:
+class FiniteVolumeSolver(PeriodicSolver):
     """2-D incompressible Navier-Stokes, staggered finite volumes, pressure projection.
 
     ∂v/∂t = −div(v v) + ν Δv − μ v + f − ∇p, div v = 0, on a doubly periodic rectangle. The state
@@ -88,6 +80,8 @@ class FiniteVolumeSolver:
     (2, 32, 32)
     """
 
+    state_axes = 3
+
     def __init__(
         self,
         shape: tuple[int, int],
@@ -104,30 +98,34 @@ class FiniteVolumeSolver:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ):
-        self.grid = PeriodicGrid.of(shape, domain)
-        self.shape, self.spacing = self.grid.shape, self.grid.spacing
         known_option("advection", advection, ADVECTION_SCHEMES)
         known_option("diffusion", diffusion, ("explicit", "implicit"))
         known_option("stepper", stepper, get_args(RungeKutta))
-        check_coefficients(viscosity, drag)
         if diffusion == "implicit" and stepper != "euler":
             raise DataError(
                 f'diffusion="implicit" is a first-order splitting and goes with stepper="euler", '
                 f'not {stepper!r}. Use diffusion="explicit" with {stepper!r}.'
             )
-        check_time_step(
-            dt,
-            self.spacing,
+        super().__init__(
+            shape,
+            domain=domain,
             viscosity=viscosity,
+            drag=drag,
+            forcing=forcing,
+            dt=dt,
             max_velocity=max_velocity,
             explicit_diffusion=diffusion == "explicit",
+            dtype=dtype,
+            device=device,
         )
-        self.viscosity, self.drag, self.forcing, self.dt = viscosity, drag, forcing, float(dt)
         self.advection, self.diffusion, self.stepper = advection, diffusion, stepper
-        self.dtype, self.device = dtype, torch.device(device)
         force = torch.zeros(2, 1, 1) if forcing is None else forcing.on_faces(self.grid)
         self.force = force.to(self.device, dtype)
-        self._fast: dict[tuple[int, int, int], Any] = {}  # buffers; each thread has its own
+
+    @property
+    def state_dtype(self) -> torch.dtype:
+        """The dtype of the fields."""
+        return self.dtype
 
     def initial(
         self,
@@ -152,11 +150,7 @@ class FiniteVolumeSolver:
 
         The field is taken as it is; `project` it first if it may have divergence.
         """
-        fields = [
-            as_field(c, name, self.shape, self.dtype, self.device)
-            for c, name in ((u, "u"), (v, "v"))
-        ]
-        return torch.stack(torch.broadcast_tensors(*fields), -3)
+        return torch.stack(torch.broadcast_tensors(*self._fields(u, v)), -3)
 
     def velocity(self, state: Velocity) -> Velocity:
         """u and v on the faces: the state itself."""
@@ -175,13 +169,6 @@ class FiniteVolumeSolver:
             total = total + self.viscosity * laplacian(state, self.spacing)
         return total
 
-    def step(self, state: Velocity) -> Velocity:
-        """One time step, differentiable; no check of the result."""
-        self._check_shape(state)
-        if self._fast_applies(state):
-            return self._fast_run(state, 1, check=False)[0]
-        return self._eager_step(state)
-
     def _eager_step(self, state: Velocity) -> Velocity:
         if self.diffusion == "implicit":
             candidate = project(state + self.dt * self.tendency(state), self.spacing)
@@ -194,50 +181,15 @@ class FiniteVolumeSolver:
             stage = project(state + self.dt * increment, self.spacing)
         return stage
 
-    def advance(self, state: Velocity, n_steps: int) -> Velocity:
-        """Take `n_steps` steps.
+    def _fast_run(self, state: Tensor, n_steps: int, *, check: bool) -> tuple[Tensor, int, bool]:
+        if check:  # the kernels look at what they make, not at what they are given
+            check_courant(self.courant(state), 0, self.dt)
+        return super()._fast_run(state, n_steps, check=check)
 
-        Raises
-        ------
-        DivergedError : a Courant number max(|u|/hx, |v|/hy) dt above 1, or a non-finite value,
-            with the step, the time and the flow of the batch.
-        """
-        self._check_shape(state)
-        if n_steps < 0:
-            raise DataError(f"n_steps = {n_steps} must be at least 0.")
-        check_courant(self.courant(state), 0, self.dt)
-        if self._fast_applies(state):
-            state, done = self._fast_run(state, n_steps, check=True)
-            if done < n_steps or not bool((self.courant(state) <= COURANT_LIMIT).all()):
-                raise diverged(self.courant(state), done, self.dt)
-            return state
-        for n in range(n_steps):
-            state = self._eager_step(state)
-            check_courant(self.courant(state), n + 1, self.dt)
-        return state
-
-    def _fast_applies(self, state: Tensor) -> bool:
-        """Kernels carry no gradient and run on the CPU; they know the solver's dtype only."""
-        wants_gradient = torch.is_grad_enabled() and state.requires_grad
-        return state.device.type == "cpu" and state.dtype == self.dtype and not wants_gradient
-
-    def _fast_run(self, state: Tensor, n_steps: int, *, check: bool) -> tuple[Tensor, int]:
+    def _new_kernels(self, flows: int) -> Any:
         from pushforward.simulators.turbulence._finite_volume_fast import FastFiniteVolume
 
-        flows = state.reshape(-1, 2, *self.shape)
-        key = (len(flows), torch.get_num_threads(), threading.get_ident())
-        if key not in self._fast:
-            self._fast[key] = FastFiniteVolume(self, flows=len(flows))
-        result, done = self._fast[key].run(flows.detach(), n_steps, check=check)
-        return result.reshape(state.shape), done
-
-    def courant(self, state: Velocity) -> Float[Tensor, "*batch"]:
-        """max(|u|/hx, |v|/hy) dt of each flow of the batch; NaN if anything is not finite."""
-        greatest = state.detach().abs().amax((-2, -1))  # amax passes NaN on
-        return torch.maximum(
-            greatest[..., 0] * (self.dt / self.spacing[0]),
-            greatest[..., 1] * (self.dt / self.spacing[1]),
-        )
+        return FastFiniteVolume(self, flows=flows)
 
     def _check_shape(self, state: Tensor) -> None:
         if state.shape[-3:] != (2, *self.shape) or state.numel() == 0:

@@ -1,6 +1,5 @@
 """Incompressible Navier-Stokes in vorticity form, pseudo-spectral."""
 
-import threading
 from typing import Any, get_args
 
 import torch
@@ -8,25 +7,19 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from pushforward.simulators.errors import DataError
-from pushforward.simulators.turbulence.checks import (
-    as_field,
-    check_coefficients,
-    check_courant,
-    diverged,
-    known_option,
-)
+from pushforward.simulators.turbulence.checks import known_option
 from pushforward.simulators.turbulence.exponential import SpectralStepper, stage_table
 from pushforward.simulators.turbulence.forcing import Forcing
-from pushforward.simulators.turbulence.grid import Number, PeriodicGrid
+from pushforward.simulators.turbulence.grid import Number
 from pushforward.simulators.turbulence.initial import filtered_noise
-from pushforward.simulators.turbulence.time_step import check_time_step
+from pushforward.simulators.turbulence.periodic_solver import PeriodicSolver
 
 __all__ = ["SpectralSolver"]
 
 Modes = Complex[Tensor, "*batch nx modes"]
 
 
-class SpectralSolver:
+class SpectralSolver(PeriodicSolver):
     """2-D incompressible Navier-Stokes by the vorticity's Fourier modes.
 
     ∂ω/∂t = −[(∂xx − ∂yy)(uv) + ∂xy(v² − u²)] + curl f + (ν Δ − μ) ω, with u = ∂ψ/∂y, v = −∂ψ/∂x,
@@ -73,6 +66,8 @@ class SpectralSolver:
     ((32, 17), (2, 32, 32))
     """
 
+    state_axes = 2
+
     def __init__(
         self,
         shape: tuple[int, int],
@@ -87,22 +82,26 @@ class SpectralSolver:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ):
-        self.grid = PeriodicGrid.of(shape, domain)
-        self.shape, self.spacing = self.grid.shape, self.grid.spacing
         known_option("stepper", stepper, get_args(SpectralStepper))
-        check_coefficients(viscosity, drag)
-        check_time_step(
-            dt,
-            self.spacing,
+        super().__init__(
+            shape,
+            domain=domain,
             viscosity=viscosity,
+            drag=drag,
+            forcing=forcing,
+            dt=dt,
             max_velocity=max_velocity,
             explicit_diffusion=False,
+            dtype=dtype,
+            device=device,
         )
-        self.viscosity, self.drag, self.forcing, self.dt = viscosity, drag, forcing, float(dt)
         self.stepper = stepper
-        self.dtype, self.device = dtype, torch.device(device)
         self._make_symbols()
-        self._fast: dict[tuple[int, int, int], Any] = {}  # buffers; each thread has its own
+
+    @property
+    def state_dtype(self) -> torch.dtype:
+        """The complex dtype of the modes."""
+        return torch.complex64 if self.dtype == torch.float32 else torch.complex128
 
     def _make_symbols(self) -> None:
         nx, ny = self.shape
@@ -122,14 +121,13 @@ class SpectralSolver:
             "velocity": torch.stack([odd_y * inverse, -odd_x * inverse]) * 1j,
             "products": torch.stack([kx**2 - ky**2, kx * ky]) * kept,
         }
-        complex_dtype = torch.complex64 if self.dtype == torch.float32 else torch.complex128
-        self._velocity = symbols["velocity"].to(self.device, complex_dtype)
+        self._velocity = symbols["velocity"].to(self.device, self.state_dtype)
         self._kept = kept.to(self.device)
         self._products = symbols["products"].to(self.device, self.dtype)
         force = torch.zeros(1, 1) if self.forcing is None else self.forcing.curl(self.grid)
         force = torch.fft.rfft2(force.double().expand(self.shape))
         self._force = torch.where(force.abs() > 1e-12 * nx * ny, force, 0).to(
-            self.device, complex_dtype
+            self.device, self.state_dtype
         )
         z = -self.dt * (self.viscosity * k_squared + self.drag)
         self._table = [
@@ -164,7 +162,7 @@ class SpectralSolver:
             dtype=torch.float64,
         )
         speed = exact.velocity(omega).square().sum(-3).sqrt().amax((-2, -1))[..., None, None]
-        return (omega * (max_velocity / speed)).to(self.device, self._force.dtype)
+        return (omega * (max_velocity / speed)).to(self.device, self.state_dtype)
 
     def from_velocity(self, u: Any, v: Any) -> Tensor:
         """State from u and v at the points (i hx, j hy), each (*batch, nx, ny).
@@ -173,10 +171,7 @@ class SpectralSolver:
         ------
         DataError : another shape; non-finite values; a mean flow, which vorticity cannot carry.
         """
-        fields = [
-            as_field(c, name, self.shape, self.dtype, self.device)
-            for c, name in ((u, "u"), (v, "v"))
-        ]
+        fields = self._fields(u, v)
         for field, name in zip(fields, "uv", strict=True):
             mean = field.mean((-2, -1)).abs().max()
             if mean > 1e-4 * field.abs().max():
@@ -198,17 +193,9 @@ class SpectralSolver:
 
     def tendency(self, state: Modes) -> Modes:
         """The explicit part: advection, free of aliasing, and forcing."""
-        velocity = self.velocity(state * self._kept)
-        u, v = velocity.unbind(-3)
+        u, v = self._advecting_velocity(state).unbind(-3)
         products = torch.fft.rfft2(torch.stack([u * v, v**2 - u**2], -3))
         return (products * self._products).sum(-3) + self._force
-
-    def step(self, state: Modes) -> Modes:
-        """One time step, differentiable; no check of the result."""
-        self._check_shape(state)
-        if self._fast_applies(state):
-            return self._fast_run(state, 1, check=False)[0]
-        return self._eager_step(state)
 
     def _eager_step(self, state: Modes) -> Modes:
         terms = [state]
@@ -219,54 +206,13 @@ class SpectralSolver:
             stage = torch.stack(products).sum(0)
         return stage
 
-    def advance(self, state: Modes, n_steps: int) -> Modes:
-        """Take `n_steps` steps.
-
-        Raises
-        ------
-        DivergedError : a Courant number max(|u|/hx, |v|/hy) dt above 1, or a non-finite value,
-            with the step, the time and the flow of the batch.
-        """
-        self._check_shape(state)
-        if n_steps < 0:
-            raise DataError(f"n_steps = {n_steps} must be at least 0.")
-        if self._fast_applies(state):
-            state, done, passed = self._fast_run(state, n_steps, check=True)
-            if not passed:
-                raise diverged(self.courant(state), done, self.dt)
-            return state
-        check_courant(self.courant(state), 0, self.dt)
-        for n in range(n_steps):
-            state = self._eager_step(state)
-            check_courant(self.courant(state), n + 1, self.dt)
-        return state
-
-    def _fast_applies(self, state: Tensor) -> bool:
-        """Kernels carry no gradient and run on the CPU; they know the solver's dtype only."""
-        wants_gradient = torch.is_grad_enabled() and state.requires_grad
-        known = state.device.type == "cpu" and state.dtype == self._force.dtype
-        return known and not wants_gradient
-
-    def _fast_run(self, state: Tensor, n_steps: int, *, check: bool) -> tuple[Tensor, int, bool]:
+    def _new_kernels(self, flows: int) -> Any:
         from pushforward.simulators.turbulence._spectral_fast import FastSpectral
 
-        flows = state.reshape(-1, *state.shape[-2:])
-        key = (len(flows), torch.get_num_threads(), threading.get_ident())
-        if key not in self._fast:
-            self._fast[key] = FastSpectral(self, flows=len(flows))
-        result, done, passed = self._fast[key].run(flows.detach(), n_steps, check=check)
-        return result.reshape(state.shape), done, passed
+        return FastSpectral(self, flows=flows)
 
-    def courant(self, state: Modes) -> Float[Tensor, "*batch"]:
-        """max(|u|/hx, |v|/hy) dt of each flow of the batch; NaN if anything is not finite.
-
-        The velocity is the one that advects, of the modes kept by the 2/3 rule.
-        """
-        greatest = self.velocity(state.detach() * self._kept).abs().amax((-2, -1))
-        return torch.maximum(
-            greatest[..., 0] * (self.dt / self.spacing[0]),
-            greatest[..., 1] * (self.dt / self.spacing[1]),
-        )
+    def _advecting_velocity(self, state: Modes) -> Float[Tensor, "*batch 2 nx ny"]:
+        return self.velocity(state * self._kept)
 
     def _check_shape(self, state: Tensor) -> None:
         nx, ny = self.shape

@@ -74,6 +74,7 @@ def test_a_second_run_only_looks(finished):
     assert before == {p: p.stat().st_mtime_ns for p in paths}
 
 
+@pytest.mark.slow
 def test_a_stopped_run_resumes_to_the_same_numbers(finished, tmp_path, monkeypatch):
     whole, paths = finished
     folder = RunFolder(tmp_path / "out", preset="smoke")
@@ -109,6 +110,9 @@ def test_training_and_test_are_apart_and_starts_are_the_data(finished):
     risen = forecasts.risen(30.0)
     rise = risen.concentration - forecasts.window.concentration
     assert rise.mean().item() == pytest.approx(30 * 44.009 / 28.9652, rel=1e-4)
+    path = str(finished[0].predictions / "data.nc")
+    apart = dataclasses.replace(TINY, data=path, test_data=path)
+    assert [len(part) for part in split(apart, data)] == [64, 64]
     with pytest.raises(DataError, match="a forecast of 30 days takes 120"):
         split(dataclasses.replace(TINY, lead_days=30), data)
 
@@ -154,6 +158,7 @@ def test_options_that_do_not_fit_are_refused():
         ({"unrolls": [1]}, "unrolls has 1 stages"),
         ({"batch_size": 0}, "batch_size = 0"),
         ({"train_share": 0.97}, "leave something for testing"),
+        ({"test_data": "a.nc"}, "needs data to train on"),
         ({"grid": [8]}, "must be rows and columns"),
         ({"fixer": "squeeze"}, "mode = 'squeeze'"),
     ):

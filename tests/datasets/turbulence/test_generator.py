@@ -58,6 +58,7 @@ def test_a_viscous_flow_ends_as_the_laminar_one(tmp_path):
         spin_up_cells=8,
         spin_up=16.0,
         settle=6.0,
+        frame_spacing=0.05,
         time=0.1,
     )
     (path,) = simulate_turbulence(simulation, tmp_path / "laminar.nc")
@@ -67,7 +68,7 @@ def test_a_viscous_flow_ends_as_the_laminar_one(tmp_path):
     amplitude = 0.7 * face_mean / (nu * eigenvalue + drag)
     with open_turbulence(path) as flows:
         expected = amplitude * np.sin(4 * flows.y.values)
-        assert flows.u.shape == (2, 2, 8, 16)
+        assert flows.u.shape == (2, 3, 8, 16)
         assert np.abs(flows.u.values - expected).max() < 1e-5
         assert np.abs(flows.v.values).max() < 1e-5
 

@@ -148,7 +148,10 @@ def test_gradients(mode):
 
 
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize(("mode", "steps"), [("scale", 4384), *((m, 300) for m in MODES[1:])])
+@pytest.mark.parametrize(
+    ("mode", "steps"),
+    [*((m, 300) for m in MODES), pytest.param("scale", 4384, marks=pytest.mark.slow)],
+)
 def test_three_years_of_float32_steps_with_pinned_mass(mode, steps):
     """A noisy model, 6 hours a step: pinned drift below 1e-9, even on a few cells."""
     generator = torch.Generator().manual_seed(0)
