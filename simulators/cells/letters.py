@@ -31,7 +31,7 @@ def letter_points(letter: str) -> Float[ndarray, "n 2"]:
     Examples
     --------
     >>> points = letter_points("L")
-    >>> points.max(), points.min()
+    >>> float(points.max()), float(points.min())
     (3.0, -3.0)
     >>> bool((points[:, 0] > 0).mean() < 0.5)  # most of an L is on its left
     True
