@@ -102,7 +102,12 @@ def _label_places(
     """Where each label goes: on the side of its point where it meets no point and no label yet."""
     span = max(p[2] for p in points) - min(p[2] for p in points) or 1.0
     at = {name: (np.log10(time), length / span) for name, time, length in points}
-    sides = [((8, 0), "left"), ((-8, 0), "right"), ((0, 11), "center"), ((0, -11), "center")]
+    sides: list[tuple[tuple[float, float], str]] = [
+        ((8, 0), "left"),
+        ((-8, 0), "right"),
+        ((0, 11), "center"),
+        ((0, -11), "center"),
+    ]
     shift = [(0.25, 0.0), (-0.25, 0.0), (0.0, 0.07), (0.0, -0.07)]
     taken = list(at.values())
     places = {}

@@ -40,7 +40,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "repeats": 1,
         "schemes": ("ppm", "moments"),
     },
-    "small": {"rows": 120, "steps": 600, "numpy_steps": 60, "repeats": 3, "schemes": SCHEMES},
+    "small": {"rows": 120, "steps": 600, "numpy_steps": 60, "repeats": 2, "schemes": SCHEMES},
 }
 
 Array = NDArray[np.float64]

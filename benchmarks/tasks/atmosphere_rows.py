@@ -83,11 +83,10 @@ def new_emulator(
 ) -> CarbonEmulator:
     """An untrained emulator: a network's name, with `_uncentred` behind it or not."""
     name = variant.removesuffix("_uncentred")
-    kind = NETWORKS[name]
+    kind: Any = NETWORKS[name]  # each with options of its own
     if config.size == "paper":
         network = kind.paper(levels, grid=grid)
-        rebuild: Any = kind
-        network = rebuild(**{**network.configuration(), "seed": seed})
+        network = kind(**{**network.configuration(), "seed": seed})
     else:
         sizes = SIZES[config.size][name]
         network = kind(10 * levels + 7, levels, grid=grid, seed=seed, **sizes)

@@ -49,8 +49,8 @@ def station_metrics(
             steps = predicted.shape[1]
             times = data.times[start + 1 : start + steps + 1]
             # Heights are known for the steps' beginnings; the last of them serves the last time.
-            inputs = forecasts.window.inputs[i, :, :, row, column]
-            inputs = torch.cat([inputs[1:], inputs[-1:]])[:steps].numpy()
+            known = forecasts.window.inputs[i, :, :, row, column]
+            inputs = torch.cat([known[1:], known[-1:]])[:steps].numpy()
             layer = layer_at(
                 inputs[:, bottom : bottom + levels],
                 inputs[:, top : top + levels],

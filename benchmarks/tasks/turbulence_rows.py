@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -96,7 +97,7 @@ def new_model(config: TurbulenceConfig, name: str, seed: int) -> CoarseSurrogate
     same tower.
     """
     flow = config.coarse_flow(config.training)
-    size = {
+    size: dict[str, Any] = {
         "hidden": config.hidden,
         "layers": config.layers,
         "precision": config.precision,
@@ -108,8 +109,14 @@ def new_model(config: TurbulenceConfig, name: str, seed: int) -> CoarseSurrogate
     if name == "lc":
         return LearnedCorrection(flow, **size)
     if name.startswith("tsm"):
-        past = {"frames": config.frames, "memory": config.memory, "features": config.features}
-        return TemporalStencil(flow, bundle=bundle, **past, **size)
+        return TemporalStencil(
+            flow,
+            frames=config.frames,
+            memory=config.memory,
+            features=config.features,
+            bundle=bundle,
+            **size,
+        )
     raise DataError(f"unknown model {name!r}.")
 
 

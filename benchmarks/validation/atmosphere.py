@@ -36,6 +36,7 @@ from pushforward.simulators.atmosphere import (
     solid_body_rotation,
     tracers,
 )
+from pushforward.simulators.atmosphere.schemes import SchemeName
 from pushforward.simulators.files import atomic_path, write_json
 from pushforward.simulators.provenance import provenance
 from pushforward.surrogates.training import Progress
@@ -51,7 +52,7 @@ TRACERS = {
     "slotted_cylinders": tracers.slotted_cylinders,
     "correlated_bells": tracers.correlated_bells,
 }
-SCHEMES = (
+SCHEMES: tuple[SchemeName, ...] = (
     "upwind",
     "van_leer",
     "ppm",
@@ -67,13 +68,13 @@ SCHEMES = (
 class Sizes:
     """Grids as (rows, steps), or (rows, layers, steps); columns are twice the rows."""
 
-    schemes: tuple[str, ...] = SCHEMES
+    schemes: tuple[SchemeName, ...] = SCHEMES
     nondivergent: tuple[tuple[int, int], ...] = ((60, 300), (120, 600))
     divergent: tuple[tuple[int, int], ...] = ((60, 150),)
     rotation: tuple[tuple[int, int], ...] = ((64, 256),)
     deformational_3d: tuple[tuple[int, int, int], ...] = ((36, 20, 120),)
     hadley_cell: tuple[tuple[int, int, int], ...] = ((30, 10, 24), (60, 20, 48))
-    schemes_3d: tuple[str, ...] = ("van_leer", "ppm", "moments")
+    schemes_3d: tuple[SchemeName, ...] = ("van_leer", "ppm", "moments")
 
 
 PRESETS = {
@@ -106,7 +107,7 @@ def _courant(winds: Winds, air: Tensor, dt: float) -> float:
 
 
 def plane_flow(
-    make: Callable[..., Winds], scheme: str, n_lat: int, n_steps: int
+    make: Callable[..., Winds], scheme: SchemeName, n_lat: int, n_steps: int
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Errors and diagnostics of the four tracers after T, and the fields at T/2 and T."""
     grid = latlon_grid(n_lat, 2 * n_lat, radius=EARTH)
@@ -131,7 +132,7 @@ def plane_flow(
     return row, {"start": q0[:, 0], "half": qh[:, 0], "end": q[:, 0]}
 
 
-def rotation(scheme: str, n_lat: int, n_steps: int) -> dict[str, Any]:
+def rotation(scheme: SchemeName, n_lat: int, n_steps: int) -> dict[str, Any]:
     """l₂ of Williamson's bell after a revolution, along the equator and over the poles."""
     grid = latlon_grid(n_lat, 2 * n_lat, radius=EARTH)
     row: dict[str, Any] = {"scheme": scheme, "rows": n_lat, "steps": n_steps}
@@ -145,7 +146,7 @@ def rotation(scheme: str, n_lat: int, n_steps: int) -> dict[str, Any]:
 
 
 def volume_flow(
-    case: str, scheme: str, n_lat: int, layers: int, n_steps: int
+    case: str, scheme: SchemeName, n_lat: int, layers: int, n_steps: int
 ) -> tuple[dict[str, Any], np.ndarray]:
     """Errors of a DCMIP case and its first tracer half way."""
     grid = latlon_grid(n_lat, 2 * n_lat, radius=EARTH)

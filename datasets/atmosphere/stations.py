@@ -110,9 +110,9 @@ def read_station(path: str | os.PathLike[str]) -> Station:
         raise DataError(f"{path} cannot be read as netCDF: {error}.") from error
     usable = np.isfinite(columns["value"].astype(float)) & ~np.isnat(columns["time"])
     times, first = np.unique(columns["time"][usable], return_index=True)
-    place = [float(columns[n][0]) for n in ("latitude", "longitude", "altitude")]
+    lat, lon, altitude = (float(columns[n][0]) for n in ("latitude", "longitude", "altitude"))
     values = columns["value"][usable][first].astype(float) * factor
-    return Station(Path(path).stem, *place, times, values)
+    return Station(Path(path).stem, lat, lon, altitude, times, values)
 
 
 def nearest_cell(grid: LatLonGrid, lat: float | int, lon: float | int) -> tuple[int, int]:

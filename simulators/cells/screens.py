@@ -187,7 +187,7 @@ class DrugScreen:
         bend = np.logaddexp(0.0, properties) @ rng.uniform(0.0, 0.5, size=(k, d))
         slopes = centres[None] * bend[:, None] + drift[:, None]
         factor = self.response / np.sqrt((slopes**2).sum(-1).mean())
-        weakest, strongest = np.log10(min(self.doses)), np.log10(max(self.doses))
+        weakest, strongest = (float(np.log10(f(self.doses))) for f in (min, max))
         half_dose = 10.0 ** rng.uniform(weakest, strongest, self.n_drugs)
         names = [f"drug_{i:02d}" for i in range(self.n_drugs)]
         return {

@@ -2,6 +2,8 @@
 
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -9,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pushforward.simulators.errors import DataError
+from pushforward.simulators.turbulence._threads import torch_threads
 from pushforward.simulators.turbulence.checks import (
     as_field,
     check_coefficients,
@@ -113,8 +116,10 @@ class PeriodicSolver(ABC):
                 raise diverged(self.courant(state), done, self.dt)
             return state
         check_courant(self.courant(state), 0, self.dt)
+        on_gpu = state.device.type == "cuda" and not _wants_gradient(state)
+        step = self._compiled_step if on_gpu else self._eager_step
         for n in range(n_steps):
-            state = self._eager_step(state)
+            state = step(state)
             check_courant(self.courant(state), n + 1, self.dt)
         return state
 
@@ -139,14 +144,27 @@ class PeriodicSolver(ABC):
 
     def _fast_applies(self, state: Tensor) -> bool:
         """Kernels carry no gradient and run on the CPU; they know the solver's dtype only."""
-        wants_gradient = torch.is_grad_enabled() and state.requires_grad
         known = state.device.type == "cpu" and state.dtype == self.state_dtype
-        return known and not wants_gradient
+        return known and not _wants_gradient(state)
+
+    @cached_property
+    def _compiled_step(self) -> Callable[[Tensor], Tensor]:
+        """The eager step fused by torch: on a GPU its many small launches cost more than its work.
+
+        Compiled at the first call, which takes from seconds to minutes.
+        """
+        return torch.compile(self._eager_step, dynamic=False)
 
     def _fast_run(self, state: Tensor, n_steps: int, *, check: bool) -> tuple[Tensor, int, bool]:
         flows = state.reshape(-1, *state.shape[-self.state_axes :])
         key = (len(flows), torch.get_num_threads(), threading.get_ident())
         if key not in self._fast:
             self._fast[key] = self._new_kernels(len(flows))
-        result, done, passed = self._fast[key].run(flows.detach(), n_steps, check=check)
+        kernels = self._fast[key]
+        with torch_threads(kernels.threads):
+            result, done, passed = kernels.run(flows.detach(), n_steps, check=check)
         return result.reshape(state.shape), done, passed
+
+
+def _wants_gradient(state: Tensor) -> bool:
+    return torch.is_grad_enabled() and state.requires_grad

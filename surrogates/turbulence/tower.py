@@ -80,8 +80,8 @@ class PeriodicTower(nn.Module):
         out = x.dtype
         low = self.dtype if out == torch.float32 else out
         x = x.to(low, memory_format=torch.channels_last)
-        for convolution in self.convolutions[:-1]:
-            weight, bias = convolution.weight.to(low), convolution.bias.to(low)
+        for convolution in self.hidden:
+            weight, bias = convolution.weight.to(low), cast(Tensor, convolution.bias).to(low)
             x = F.relu_(F.conv2d(wrap(x), weight, bias))
         return x.to(out)
 
@@ -97,6 +97,11 @@ class PeriodicTower(nn.Module):
     def forward(self, x: Float[Tensor, "n c x y"]) -> Float[Tensor, "n out x y"]:
         """Trunk and head."""
         return self.head(self.trunk(x), *self.last)
+
+    @property
+    def hidden(self) -> list[nn.Conv2d]:
+        """All convolutions but the last."""
+        return [cast(nn.Conv2d, c) for c in self.convolutions[:-1]]
 
     @property
     def last(self) -> tuple[Tensor, Tensor]:

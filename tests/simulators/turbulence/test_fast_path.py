@@ -104,3 +104,27 @@ def test_two_threads_give_the_same_numbers():
     finally:
         torch.set_num_threads(1)
     assert (one - two).abs().max() < 1e-13
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_torch_has_its_threads_back(threads):
+    """A small grid is stepped on one thread, whatever torch may use elsewhere."""
+    solver = make((16, 16), torch.float32)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        solver.advance(solver.initial(seed=0), 2)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.slow  # a minute of compiling
+@pytest.mark.filterwarnings("ignore")
+def test_the_compiled_step_is_the_eager_one():
+    """What a GPU is given; compiled for the CPU here."""
+    solver = make((16, 16), torch.float32)
+    state = solver.initial(seed=0)
+    with torch.no_grad():
+        ours, theirs = solver._compiled_step(state), solver._eager_step(state)
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
