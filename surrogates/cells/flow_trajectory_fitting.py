@@ -89,9 +89,9 @@ def fit_trajectory(
     >>> from pushforward.surrogates.cells import fit_trajectory
     >>> from pushforward.surrogates.training import Optimisation
     >>> x = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
-    >>> flow = fit_trajectory([0, 1, 2], [x, x + 1, x + 2],
+    >>> flow = fit_trajectory([0.0, 1.0, 2.0], [x, x + 1, x + 2],
     ...                       optimisation=Optimisation(steps=150, learning_rate=0.01))
-    >>> bool((flow.predict(x, 0, 1.5).mean(0) - x.mean(0) - 1.5).abs().max() < 0.3)
+    >>> bool((flow.predict(x, 0.0, 1.5).mean(0) - x.mean(0) - 1.5).abs().max() < 0.3)
     True
     """
     network = network or FlowNetworkOptions(embedding="none")
