@@ -17,6 +17,7 @@ from pushforward.benchmarks.leaderboard import (
 )
 from pushforward.benchmarks.page_parts import costs_html, figure_html, table_html
 from pushforward.benchmarks.plots import plot_headline, plot_scatter, plot_splits
+from pushforward.benchmarks.population_plots import plot_arrows, plot_genes
 from pushforward.benchmarks.result import Result
 from pushforward.benchmarks.turbulence_report import turbulence_section
 from pushforward.simulators.files import atomic_path
@@ -42,9 +43,10 @@ READING_CELLS = """
 Every learned row stands beside rows that learn nothing. <b>identity</b> does nothing;
 <b>mean_shift</b> adds the mean effect seen in training; <b>pasted</b> answers with treated cells
 of other populations. Rows in brackets are no models: <b>(floor)</b> is one half of the true
-cells against the other, the best that can be measured; <b>(oracle_shift)</b> has seen the answer's
-mean. <b>gap_closed</b> is the share of the way from identity (0) to the floor (1). A table gives
-the mean over splits of the mean over seeds, ± its standard error over splits.
+cells against the other, the best that can be measured; <b>(ceiling)</b> the same for a bootstrap
+sample; <b>(oracle_shift)</b> has seen the answer's mean. <b>gap_closed</b> is the share of the
+way from identity (0) to the floor (1). A table gives the mean over splits of the mean over seeds,
+± its standard error over splits.
 """
 
 
@@ -136,6 +138,24 @@ def _board_section(board: Board) -> str:
                     "prediction lies on the treated cells and is as spread out as they are.",
                 )
             )
+            moved = [(title, sample) for title, sample in samples if "arrows" in sample]
+            if moved:
+                parts.append(
+                    figure_html(
+                        plot_arrows(moved),
+                        "Where control cells (grey) are sent, over the treated cells (orange). "
+                        "Arrows are the displacement in the first two components.",
+                    )
+                )
+            measured = [(title, sample) for title, sample in samples if "genes" in sample]
+            if measured:
+                parts.append(
+                    figure_html(
+                        plot_genes(measured),
+                        "The genes whose mean changes most in truth: median and 10 to 90 % range, "
+                        "all three clouds decoded from the same components.",
+                    )
+                )
     parts.append(costs_html(board, learned))
     return "".join(parts)
 

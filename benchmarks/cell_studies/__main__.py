@@ -1,6 +1,6 @@
-"""Run a study: `python -m pushforward.benchmarks.cell_studies screens`, or gap-…."""
+"""Run a study: `python -m pushforward.benchmarks.cell_studies letters`, trajectory, screens, …"""
 
-from pushforward.benchmarks.cell_studies import gap_regularisation, screens
+from pushforward.benchmarks.cell_studies import gap_regularisation, letters, screens, trajectory
 from pushforward.benchmarks.study import command_line
 
 if __name__ == "__main__":
@@ -9,7 +9,10 @@ if __name__ == "__main__":
         {
             "gap-gaussians": gap_regularisation.run_gaussians,
             "gap-plane": gap_regularisation.run_plane,
+            "letters": letters.run,
             "screens": screens.run,
+            "trajectory": trajectory.run,
         },
         "cell-studies",
+        reads=["trajectory"],
     )

@@ -13,9 +13,13 @@ from pushforward.surrogates.ot import cost_matrix, sinkhorn_divergence, wasserst
 __all__ = [
     "POPULATION_METRICS",
     "PopulationMetric",
+    "check_clouds",
+    "correlation",
+    "discrimination_score",
     "energy_distance",
     "fraction_closed",
     "mmd",
+    "pearson_differences",
     "r2_differences",
     "r2_means",
     "spread_error",
@@ -42,7 +46,7 @@ def mmd(
     >>> round(mmd(torch.zeros(1, 1), torch.ones(1, 1), gammas=[1.0]), 6)  # 2 - 2/e
     1.264241
     """
-    _check(x, y)
+    check_clouds(x, y)
     xx, yy, xy = cost_matrix(x, x), cost_matrix(y, y), cost_matrix(x, y)
     values = [
         torch.exp(-g * xx).mean() + torch.exp(-g * yy).mean() - 2 * torch.exp(-g * xy).mean()
@@ -64,14 +68,14 @@ def energy_distance(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> float:
     >>> energy_distance(torch.zeros(1, 1), torch.full((1, 1), 3.0))
     6.0
     """
-    _check(x, y)
+    check_clouds(x, y)
     return (2 * _pairs(x, y) - _pairs(x, x) - _pairs(y, y)).item()
 
 
 def r2_means(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> float:
     """Squared Pearson correlation, over coordinates, of the two mean vectors (0 if one is flat)."""
-    _check(x, y)
-    return _squared_correlation(x.mean(0), y.mean(0))
+    check_clouds(x, y)
+    return correlation(x.mean(0), y.mean(0)) ** 2
 
 
 def r2_differences(
@@ -82,13 +86,58 @@ def r2_differences(
     Unlike `r2_means` it gives no credit for cells staying as they were. A prediction without any
     change (the identity) scores 0; so does a change in exactly the opposite direction.
     """
-    _check(x, y)
+    r = pearson_differences(x, y, control)
+    return r**2 if r > 0 else 0.0
+
+
+def pearson_differences(
+    x: Float[Tensor, "n d"], y: Float[Tensor, "m d"], control: Float[Tensor, "k d"]
+) -> float:
+    """Pearson correlation, with its sign, of predicted and true mean change from control.
+
+    `pearson_delta` of cell-eval. 0 for a prediction without change (up to rounding).
+    """
+    check_clouds(x, y)
     predicted, true = x.mean(0) - control.mean(0), y.mean(0) - control.mean(0)
     spread = control.std(0).max() if len(control) > 1 else torch.ones(())
     if predicted.abs().max() <= 1e-6 * spread:
         return 0.0
-    correlation = _correlation(predicted, true)
-    return correlation**2 if correlation > 0 else 0.0
+    return correlation(predicted, true)
+
+
+def discrimination_score(
+    predicted: Float[Tensor, " d"], true: Float[Tensor, " d"], others: Float[Tensor, "k d"]
+) -> float:
+    """1 − rank/N: is the predicted mean change nearer to the true one than to other real ones?
+
+    Parameters
+    ----------
+    predicted, true : mean changes from control.
+    others : mean changes of the other populations or treatments; with the true one N = k + 1.
+
+    Returns
+    -------
+    1 if the true change is the nearest (Euclidean), 1/N if all others are nearer. cell-eval's
+    `discrimination_score_l2`; an answer that does not depend on the question scores about a half.
+
+    Raises
+    ------
+    DataError : no other change to be told from.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pushforward.benchmarks.metrics import discrimination_score
+    >>> others = torch.tensor([[0.0], [5.0], [9.0]])
+    >>> discrimination_score(torch.tensor([4.0]), torch.tensor([3.5]), others)
+    1.0
+    >>> discrimination_score(torch.tensor([4.0]), torch.tensor([2.0]), others)
+    0.75
+    """
+    if len(others) == 0:
+        raise DataError("no other change given; discrimination needs at least one.")
+    nearer = (others - predicted).norm(dim=1) < (true - predicted).norm()
+    return 1 - nearer.sum().item() / (len(others) + 1)
 
 
 def fraction_closed(
@@ -148,7 +197,7 @@ def spread_error(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> float:
     >>> round(spread_error(x / 2, x), 4)  # log 4
     1.3863
     """
-    _check(x, y)
+    check_clouds(x, y)
     predicted, true = x.var(0).sum(), y.var(0).sum()
     if not (predicted > 0 and true > 0):
         raise DataError("all cells of a cloud coincide, so it has no spread to compare.")
@@ -189,6 +238,9 @@ POPULATION_METRICS: dict[str, PopulationMetric] = {
     "r2_differences": PopulationMetric(
         lambda x, y, c, e: r2_differences(x, y, c), "1", "highest", "r² of differences"
     ),
+    "pearson_differences": PopulationMetric(
+        lambda x, y, c, e: pearson_differences(x, y, c), "1", "highest", "r of differences"
+    ),
 }
 """Name -> metric of (predicted, true, control, eps of the Sinkhorn divergence)."""
 
@@ -197,7 +249,8 @@ def _pairs(x: Tensor, y: Tensor) -> Tensor:
     return cost_matrix(x, y, cost="euclidean").mean()
 
 
-def _correlation(u: Tensor, v: Tensor) -> float:
+def correlation(u: Tensor, v: Tensor) -> float:
+    """Pearson correlation of two vectors; 0 where one of them is constant."""
     u, v = u.double(), v.double()
     du, dv = u - u.mean(), v - v.mean()
     if du.norm() <= FLAT * u.norm() or dv.norm() <= FLAT * v.norm():
@@ -205,11 +258,8 @@ def _correlation(u: Tensor, v: Tensor) -> float:
     return (du @ dv / (du.norm() * dv.norm())).item()
 
 
-def _squared_correlation(u: Tensor, v: Tensor) -> float:
-    return _correlation(u, v) ** 2
-
-
-def _check(x: Tensor, y: Tensor) -> None:
+def check_clouds(x: Tensor, y: Tensor) -> None:
+    """Refuse clouds of different dimension and cells that are not finite."""
     if x.shape[1] != y.shape[1]:
         raise DataError(
             f"predicted cells have {x.shape[1]} coordinates, true cells {y.shape[1]}; "

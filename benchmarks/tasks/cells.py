@@ -23,6 +23,7 @@ from pushforward.benchmarks.tasks.cells_models import (
     reference_rows,
 )
 from pushforward.benchmarks.tasks.cells_question import Question, plan, pose
+from pushforward.benchmarks.tasks.cells_sample import gene_symbols, population_sample
 from pushforward.benchmarks.tasks.scoring import PopulationScores, score_populations
 from pushforward.datasets.cells import (
     CellData,
@@ -45,7 +46,6 @@ log = logging.getLogger(__name__)
 TASK = "cells"
 TASK_VERSION = 1
 HEADLINE = ["w2", "gap_closed_w2", "mmd", "gap_closed_mmd", "spread_error", "r2_differences"]
-SHOWN_CELLS = 150  # points of each cloud kept in a results file for the scatter plot
 
 
 def open_data(config: CellsConfig) -> CellData:
@@ -129,7 +129,12 @@ def _answer(
             question, model, data, config, seed, folder, fabric
         )
     scores = score_populations(
-        predictions, question.control, question.treated, seed=seed, n_draws=config.n_draws
+        predictions,
+        question.control,
+        question.treated,
+        seed=seed,
+        n_draws=config.n_draws,
+        other_effects=question.other_effects,
     )
     for model in models:
         yield _result(
@@ -142,7 +147,9 @@ def _answer(
             preset=folder.preset,
             fingerprint=fingerprint,
             split_kind=config.split,
-            sample=_sample(question, predictions[model]) if seed == config.seed else {},
+            sample=population_sample(question, predictions[model], gene_symbols(data))
+            if seed == config.seed
+            else {},
         )
 
 
@@ -206,7 +213,7 @@ def evaluate(
     -------
     Paths of the results files.
     """
-    if model in {*MODELS, *REFERENCES, "floor", "oracle_shift"}:
+    if model in {*MODELS, *REFERENCES, "floor", "ceiling", "oracle_shift"}:
         raise DataError(f"--name {model!r} is the name of a row of our own; choose another.")
     data = open_data(config)
     predicted = open_predictions(predictions, data)
@@ -225,7 +232,12 @@ def evaluate(
         for seed in config.seeds:
             rows = {**_references(question, seed), model: cloud}
             scores = score_populations(
-                rows, question.control, question.treated, seed=seed, n_draws=config.n_draws
+                rows,
+                question.control,
+                question.treated,
+                seed=seed,
+                n_draws=config.n_draws,
+                other_effects=question.other_effects,
             )
             result = _result(
                 model,
@@ -236,7 +248,9 @@ def evaluate(
                 config_hash=configuration_hash({**config.plain(), "model": model}),
                 preset=folder.preset,
                 fingerprint=fingerprint,
-                sample=_sample(question, cloud) if seed == config.seed else {},
+                sample=population_sample(question, cloud, gene_symbols(data))
+                if seed == config.seed
+                else {},
             )
             results.append(result)
     for result in results:
@@ -281,25 +295,6 @@ def _result(
         data_fingerprint=fingerprint,
         **rest,
     )
-
-
-def _sample(question: Question, predicted: Tensor) -> dict[str, Any]:
-    """The first two coordinates of some cells, for a scatter plot."""
-
-    def points(cloud: Tensor) -> list[list[float]]:
-        few = cloud[:: -(-len(cloud) // SHOWN_CELLS), :2]
-        return [[round(v, 3) for v in row] for row in few.tolist()]
-
-    explained = question.features.explained[:2].tolist()
-    return {
-        "kind": "scatter",
-        "axes": [f"PC{i + 1} ({100 * e:.0f} %)" for i, e in enumerate(explained)],
-        "clouds": {
-            "control": points(question.control),
-            "treated": points(question.treated),
-            "predicted": points(predicted),
-        },
-    }
 
 
 def _cost(

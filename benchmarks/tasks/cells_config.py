@@ -10,7 +10,13 @@ from pushforward.benchmarks.tasks.cells_question import SPLIT_KINDS
 from pushforward.simulators.cells import PerturbedPopulations
 from pushforward.simulators.errors import DataError
 from pushforward.simulators.provenance import configuration_hash
-from pushforward.surrogates.cells import ConditionalRecipe, MongeOptions
+from pushforward.surrogates.cells import (
+    ChoiceOptions,
+    ConditionalRecipe,
+    FlowNetworkOptions,
+    FlowOptions,
+    MongeOptions,
+)
 from pushforward.surrogates.training import Optimisation
 
 __all__ = ["CELLS_PRESETS", "CELLS_SWEEP", "CellsConfig", "FeatureOptions"]
@@ -86,6 +92,17 @@ class CellsConfig:
         what the map minimises
     optimisation
         how
+    population_optimisation
+        how the population-conditioned map is optimised; it starts from the mean shift, so briefly
+    flow_network
+        sizes of the flows; embedding is that of mfm (fm has none, one_hot its own)
+    flow
+        what the flows minimise
+    flow_optimisation
+        how; they start from the mean shift, so briefly
+    calibration
+        how the flows and the population-conditioned map are calibrated, by leaving training
+        populations out
     conditional
         network, objective and optimisation of conditional_map
     simulation
@@ -113,6 +130,11 @@ class CellsConfig:
         default_factory=lambda: MongeOptions(fit_eps=0.05, offset_spread=2.0)
     )
     optimisation: Optimisation = field(default_factory=lambda: Optimisation(steps=400))
+    population_optimisation: Optimisation = field(default_factory=lambda: Optimisation(steps=40))
+    flow_network: FlowNetworkOptions = field(default_factory=FlowNetworkOptions.small)
+    flow: FlowOptions = field(default_factory=lambda: FlowOptions(offset_spread=1.0))
+    flow_optimisation: Optimisation = field(default_factory=lambda: Optimisation(steps=60))
+    calibration: ChoiceOptions = field(default_factory=ChoiceOptions)
     conditional: ConditionalRecipe = field(default_factory=ConditionalRecipe)
     simulation: PerturbedPopulations = field(default_factory=PerturbedPopulations)
 
@@ -169,6 +191,8 @@ def _smoke() -> CellsConfig:
             fit_eps=0.05, offset_spread=2.0, batch_size=64, populations_per_step=2
         ),
         optimisation=Optimisation(steps=100),
+        flow=FlowOptions(offset_spread=1.0, batch_size=64),
+        flow_optimisation=Optimisation(steps=30),
         conditional=replace(
             ConditionalRecipe(),
             hidden=(32, 32),
@@ -180,7 +204,8 @@ def _smoke() -> CellsConfig:
 
 def _paper() -> CellsConfig:
     """The conditional-Monge code's settings for one treatment (code): Euclidean cost, absolute
-    entropic strengths 1 and 0.01, four layers of 64, AdamW 1e-4 with decay 1e-5, cosine to 1 %."""
+    entropic strengths 1 and 0.01, four layers of 64, AdamW 1e-4 with decay 1e-5, cosine to 1 %.
+    The flows have the sizes and objective of the released organoid configuration (code)."""
     return replace(
         CellsConfig(),
         hidden=[64, 64, 64, 64],
@@ -197,6 +222,15 @@ def _paper() -> CellsConfig:
         optimisation=Optimisation(
             steps=1000, learning_rate=1e-4, weight_decay=1e-5, schedule="cosine"
         ),
+        flow_network=FlowNetworkOptions.paper(),
+        flow=FlowOptions(
+            coupling="independent",
+            schedule="alternating",
+            batch_size=1024,
+            populations_per_step=1,
+        ),
+        flow_optimisation=Optimisation(steps=30_000, learning_rate=1e-4, weight_decay=0.0),
+        calibration=ChoiceOptions(calibrate=False),
         conditional=ConditionalRecipe.paper(),
         simulation=PerturbedPopulations(n_populations=6, n_cells=1000, n_genes=1000),
     )

@@ -1,16 +1,23 @@
 """The models of the cells task: each is fitted on training groups and then moves control cells."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
 from pushforward.benchmarks.tasks.cells_conditional import fit_conditional
 from pushforward.benchmarks.tasks.cells_question import Training
 from pushforward.surrogates.blocks import Surrogate
-from pushforward.surrogates.cells import fit_monge_map, identity, mean_shift, pasted
+from pushforward.surrogates.cells import (
+    fit_flow,
+    fit_monge_map,
+    fit_population_map,
+    identity,
+    mean_shift,
+    pasted,
+)
 from pushforward.surrogates.training import stream
 
 if TYPE_CHECKING:
@@ -76,7 +83,62 @@ def _monge_map(training: Training, config: "CellsConfig", context: FitContext) -
     return FittedModel(fitted.model, fitted.model, fitted.steps, nfe=1)
 
 
-MODELS: dict[str, Fit] = {"monge_map": _monge_map, "conditional_map": fit_conditional}
+def _flow(embedding: Literal["none", "one_hot"] | None) -> Fit:
+    """A flow with this embedding; None: the one the configuration names."""
+
+    def fit(training: Training, config: "CellsConfig", context: FitContext) -> FittedModel:
+        network = config.flow_network
+        options = config.flow
+        if embedding is not None:  # nothing is embedded, so nothing alternates
+            network = replace(network, embedding=embedding)
+            options = replace(options, schedule="joint")
+        fitted = fit_flow(
+            training.populations,
+            network=network,
+            options=options,
+            optimisation=config.flow_optimisation,
+            choice=config.calibration,
+            groups=training.groups,
+            seed=context.seed,
+            folder=context.folder,
+            fabric=context.fabric,
+            label=context.label,
+        )
+
+        def predict(control: Tensor) -> Tensor:
+            # The held-out population has no name that a model could know.
+            condition = {"population": "(held out)", "treatment": training.treatment}
+            return fitted.model(control, condition=condition)
+
+        return FittedModel(fitted.model, predict, fitted.steps, nfe=2 * network.ode_steps)
+
+    return fit
+
+
+def _population_map(training: Training, config: "CellsConfig", context: FitContext) -> FittedModel:
+    fitted = fit_population_map(
+        training.populations,
+        hidden=tuple(config.hidden),
+        options=config.objective,
+        optimisation=config.population_optimisation,
+        choice=config.calibration,
+        groups=training.groups,
+        seed=context.seed,
+        folder=context.folder,
+        fabric=context.fabric,
+        label=context.label,
+    )
+    return FittedModel(fitted.model, fitted.model, fitted.steps, nfe=1)
+
+
+MODELS: dict[str, Fit] = {
+    "monge_map": _monge_map,
+    "population_map": _population_map,
+    "mfm": _flow(None),
+    "fm": _flow("none"),
+    "one_hot": _flow("one_hot"),
+    "conditional_map": fit_conditional,
+}
 """Name -> fit. A model sees `Training` alone, so held-out cells cannot reach it."""
 
 REFERENCES = ("mean_shift", "identity", "pasted")

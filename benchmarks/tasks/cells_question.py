@@ -64,6 +64,12 @@ class Question:
     conditions: dict[str, dict[str, Any]]
     drugs: DescriptorTable | None
 
+    @property
+    def other_effects(self) -> Tensor:
+        """Mean changes of the training groups, (groups, d)."""
+        pairs = self.populations.values()
+        return torch.stack([treated.mean(0) - control.mean(0) for control, treated in pairs])
+
     def training(self, device: torch.device) -> Training:
         """The part that models are fitted on, on a device."""
         populations = {

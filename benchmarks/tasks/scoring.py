@@ -7,7 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pushforward.benchmarks.metrics import POPULATION_METRICS, fraction_closed
+from pushforward.benchmarks.metrics import (
+    AS_CODED_METRICS,
+    POPULATION_METRICS,
+    discrimination_score,
+    fraction_closed,
+)
 from pushforward.benchmarks.result import Metric
 from pushforward.simulators.errors import DataError
 from pushforward.surrogates.ot import cost_matrix
@@ -17,6 +22,7 @@ __all__ = ["PopulationScores", "score_populations"]
 
 LARGEST = 1000  # cells a side; the exact distances are cubic in it
 
+METRICS = {**POPULATION_METRICS, **AS_CODED_METRICS}
 CLOSED = ("w2", "mmd")  # distances whose share of the identity-to-floor gap is stated
 
 
@@ -39,6 +45,7 @@ def score_populations(
     *,
     seed: int,
     n_draws: int,
+    other_effects: Float[Tensor, "k d"] | None = None,
 ) -> PopulationScores:
     """Compare predicted cells with held-out treated cells, at equal numbers, over random draws.
 
@@ -47,7 +54,9 @@ def score_populations(
 
     - `floor`: half A against half B;
     - `oracle_shift`: control cells moved by the mean effect measured on half A, which no model
-      may see: what the best mean shift could do.
+      may see: what the best mean shift could do;
+    - `ceiling`: halves of a bootstrap sample of twice their size against each other, as cell-eval
+      does it. Cells that both halves drew make it a little better than the floor.
 
     The standard errors are over draws and describe the drawing alone: the draws share cells.
 
@@ -58,6 +67,8 @@ def score_populations(
     treated : the held-out treated cells.
     seed : of the draws; the same for all models, so that differences are paired.
     n_draws : number of halvings.
+    other_effects : mean changes of other populations, among which `discrimination` looks for the
+        true one; without them it is left out.
 
     Raises
     ------
@@ -79,15 +90,28 @@ def score_populations(
         half_a, half_b = treated[order[:n]], treated[order[n : 2 * n]]
         index = torch.randperm(len(control), generator=generator)[:n]
         given = control[index]
-        clouds = {"floor": half_a, "oracle_shift": given + half_a.mean(0) - control.mean(0)}
+        drawn = torch.randint(len(treated), (2, n), generator=stream(seed, "ceiling", draw))
+        bootstrap, again = treated[drawn[0]], treated[drawn[1]]
+        clouds = {
+            "floor": half_a,
+            "ceiling": bootstrap,
+            "oracle_shift": given + half_a.mean(0) - control.mean(0),
+        }
         for name, predicted in predictions.items():
             # Rows with one cell for each control cell show the same cells: differences are paired.
             same = len(predicted) == len(control)
             own = index if same else torch.randperm(len(predicted), generator=generator)[:n]
             clouds[name] = predicted[own]
         for name, cloud in clouds.items():
-            for metric, definition in POPULATION_METRICS.items():
-                value = definition.compute(cloud, half_b, given, eps)
+            target = again if name == "ceiling" else half_b
+            values = {
+                metric: definition.compute(cloud, target, given, eps)
+                for metric, definition in METRICS.items()
+            }
+            if other_effects is not None and len(other_effects):
+                predicted, true = (z.mean(0) - given.mean(0) for z in (cloud, target))
+                values["discrimination"] = discrimination_score(predicted, true, other_effects)
+            for metric, value in values.items():
                 draws.setdefault(name, {}).setdefault(metric, []).append(value)
     rows = {name: _summary(values, draws) for name, values in draws.items()}
     return PopulationScores(rows, n)
@@ -97,9 +121,7 @@ def _summary(
     values: dict[str, list[float]], draws: dict[str, dict[str, list[float]]]
 ) -> dict[str, Metric]:
     summary = {
-        metric: Metric.over_draws(
-            numbers, unit=POPULATION_METRICS[metric].unit, best=POPULATION_METRICS[metric].best
-        )
+        metric: Metric.over_draws(numbers, unit=_unit(metric), best=_best(metric))
         for metric, numbers in values.items()
     }
     for metric in CLOSED:
@@ -114,3 +136,11 @@ def _summary(
         n = len(values[metric])
         summary[f"gap_closed_{metric}"] = Metric(share, error, n, "1", "highest")
     return summary
+
+
+def _unit(metric: str) -> str:
+    return METRICS[metric].unit if metric in METRICS else "1"
+
+
+def _best(metric: str) -> str:
+    return METRICS[metric].best if metric in METRICS else "highest"

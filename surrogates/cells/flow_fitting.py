@@ -1,4 +1,4 @@
-"""Fitting a population flow: the network sized to the cells, trained, its horizon chosen."""
+"""Fitting a population flow: the network sized to the cells, trained and calibrated."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import nn
 
-from pushforward.surrogates.blocks import Surrogate
+from pushforward.simulators.errors import DataError
 from pushforward.surrogates.cells.flow_objective import (
     CellTypes,
     FlowObjective,
@@ -16,7 +16,8 @@ from pushforward.surrogates.cells.flow_objective import (
     FlowTrainer,
     check_populations,
 )
-from pushforward.surrogates.cells.meta_flow import MetaFlowMatching
+from pushforward.surrogates.cells.meta_flow import PAPER_SIZES, MetaFlowMatching
+from pushforward.surrogates.cells.population_calibration import PopulationTransport
 from pushforward.surrogates.cells.population_choice import (
     ChoiceOptions,
     FittedTransport,
@@ -28,7 +29,7 @@ from pushforward.surrogates.training import Optimisation
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["FlowNetworkOptions", "centre_and_scale", "fit_flow"]
+__all__ = ["FlowNetworkOptions", "centre_and_scale", "fit_flow", "mean_effect"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,24 @@ class FlowNetworkOptions:
     embed_cells: int = 256
     ode_steps: int = 20
 
+    @classmethod
+    def small(cls) -> "FlowNetworkOptions":
+        """For a few populations of some hundred cells: the smaller, the less is memorised."""
+        return cls(
+            width=64,
+            layers=2,
+            n_time=8,
+            fourier=16,
+            embedding_width=8,
+            embed_cells=128,
+            ode_steps=10,
+        )
+
+    @classmethod
+    def paper(cls) -> "FlowNetworkOptions":
+        """The released organoid configuration (code); see `MetaFlowMatching.paper`."""
+        return cls(**PAPER_SIZES)
+
 
 def fit_flow(
     populations: Populations,
@@ -102,6 +121,9 @@ def fit_flow(
     label: str = "flow",
 ) -> FittedTransport:
     """Fit meta flow matching, or one of its baselines, on several populations.
+
+    Training starts from the mean shift of the training populations (at "nothing moves" with a
+    Gaussian base), so that a short training is a small departure from it.
 
     Parameters
     ----------
@@ -126,18 +148,23 @@ def fit_flow(
     >>> from pushforward.surrogates.cells import ChoiceOptions, FlowNetworkOptions, fit_flow
     >>> from pushforward.surrogates.training import Optimisation
     >>> x = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
-    >>> fitted = fit_flow({"a": (x[:100], x[100:] + 2.0)}, choice=ChoiceOptions(every=0),
+    >>> fitted = fit_flow({"a": (x[:100], x[100:] + 2.0)}, choice=ChoiceOptions(calibrate=False),
     ...                   network=FlowNetworkOptions(embedding="none", width=32),
     ...                   optimisation=Optimisation(steps=100, learning_rate=0.01))
     >>> bool((fitted.model(x).mean(0) - x.mean(0) - 2).abs().max() < 0.5)
     True
     """
     network, options = network or FlowNetworkOptions(), options or FlowOptions()
+    if choice is not None and choice.calibrate and network.base == "gaussian":
+        raise DataError(
+            "a flow from a Gaussian base moves noise, so no displacement of a control cell can be "
+            "calibrated. Use ChoiceOptions(calibrate=False), or base 'control'."
+        )
     check_populations(populations)
     people = dict(groups) if groups else {name: (name, "") for name in populations}
     treatments = sorted({treatment for _, treatment in people.values()})
 
-    def build(chosen: Populations) -> tuple[nn.Module, Surrogate, FlowObjective]:
+    def build(chosen: Populations) -> tuple[nn.Module, PopulationTransport, FlowObjective]:
         centre, scale = centre_and_scale(chosen)
         model = MetaFlowMatching(
             next(iter(chosen.values()))[0].shape[1],
@@ -148,6 +175,9 @@ def fit_flow(
             seed=seed,
             **asdict(network),
         )
+        if network.base == "control":
+            with torch.no_grad():
+                model.network.last.bias.copy_(mean_effect(chosen) / scale)
         objective = FlowObjective(
             chosen,
             options,
@@ -161,7 +191,7 @@ def fit_flow(
         build,
         groups=people,
         optimisation=optimisation or Optimisation(steps=2000),
-        choice=choice or ChoiceOptions(),
+        choice=choice or ChoiceOptions(calibrate=network.base == "control"),
         seed=seed,
         folder=folder,
         fabric=fabric,
@@ -174,3 +204,8 @@ def centre_and_scale(populations: Populations) -> tuple[list[float], float]:
     control = torch.cat([c for c, _ in populations.values()])
     scale = control.std(0).square().mean().sqrt().item()
     return control.mean(0).tolist(), scale if scale > 0 else 1.0
+
+
+def mean_effect(populations: Populations) -> torch.Tensor:
+    """Mean over populations of mean(treated) - mean(control): the displacement of `mean_shift`."""
+    return torch.stack([y.mean(0) - x.mean(0) for x, y in populations.values()]).mean(0)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pushforward.simulators.errors import DataError
-from pushforward.surrogates.blocks import Surrogate
+from pushforward.surrogates.cells.population_calibration import Calibration, PopulationTransport
 from pushforward.surrogates.cells.population_graph import GraphEmbedding
 from pushforward.surrogates.cells.population_set import SetEmbedding, TokenReader
 from pushforward.surrogates.cells.velocity import VelocityNetwork
@@ -19,28 +19,40 @@ from pushforward.surrogates.training import stream
 __all__ = ["MetaFlowMatching", "PopulationCode"]
 
 Embedding = Literal["graph", "set", "one_hot", "none"]
+PAPER_SIZES: dict[str, Any] = {
+    "width": 512,
+    "layers": 7,
+    "n_time": 128,
+    "fourier": 128,
+    "fourier_scale": 0.01,
+    "embedding_width": 128,
+    "neighbours": 100,
+    "embed_cells": 1024,
+    "ode_steps": 50,
+}
 MOST_CHUNKS = 8  # a population of more than 8 embed_cells is thinned evenly
 
 
 @dataclass(frozen=True)
 class PopulationCode:
-    """What the velocity knows of p populations: a vector each, and for "set" tokens to look at."""
+    """What the velocity knows of p populations: a vector each, and for "set" cells with tokens."""
 
     vector: Tensor
     tokens: Tensor | None = None
+    cells: Tensor | None = None
 
 
-class MetaFlowMatching(Surrogate):
+class MetaFlowMatching(PopulationTransport):
     r"""Transport of a population by a flow that sees the population.
 
-        dx/dt = s v((x − m)/s, t | φ(p₀), c),   x(0) ~ p₀,   prediction x(h)
+        dx/dt = s v((x − m)/s, t | φ(p₀), c),   x(0) ~ p₀,   prediction x(1)
 
     φ embeds the control cells: a graph network over nearest neighbours ("graph"; DeepSets at
     `neighbours = 0`), or a set transformer whose tokens every moving cell can look at ("set"). The
     baselines are the same class: "none" is plain flow matching, "one_hot" knows training
     populations by name. c is the one-hot treatment. m and s are the mean and one scalar scale of
-    the training cells. h is the horizon, 1 unless `fit_flow` chose an earlier stop: on a
-    population unlike the training ones, going part of the way is often the better answer.
+    the training cells. `fit_flow` may add a `Calibration` of x(1) − x(0): on a population unlike
+    the training ones, believing a part of the displacement is often the better answer.
 
     Parameters
     ----------
@@ -85,7 +97,6 @@ class MetaFlowMatching(Surrogate):
 
     centre: Tensor
     scale: Tensor
-    horizon: Tensor
 
     def __init__(
         self,
@@ -141,7 +152,7 @@ class MetaFlowMatching(Surrogate):
         middle = torch.zeros(dim) if centre is None else torch.tensor(list(centre))
         self.register_buffer("centre", middle)
         self.register_buffer("scale", torch.tensor(float(scale)))
-        self.register_buffer("horizon", torch.tensor(1.0))
+        self.calibration = Calibration(dim)
         generator = torch.Generator().manual_seed(seed)
         self.embed: nn.Module | None = None
         self.reader: TokenReader | None = None
@@ -165,8 +176,8 @@ class MetaFlowMatching(Surrogate):
                 generator=generator,
             )
             n_query = dim + 2 * fourier + n_time
-            self.reader = TokenReader(n_query, embedding_width, embedding_width, generator)
-            context = 2 * embedding_width
+            self.reader = TokenReader(dim, n_query, embedding_width, embedding_width, generator)
+            context = embedding_width + self.reader.n_out
         elif embedding == "one_hot":
             context = len(populations) + 1
         self.network = VelocityNetwork(
@@ -189,29 +200,20 @@ class MetaFlowMatching(Surrogate):
         convolutions of 128 over 100 neighbours. The released letters network has four layers
         without skips and three convolutions of 64 over 50 neighbours.
         """
-        sizes: dict[str, Any] = {
-            "width": 512,
-            "layers": 7,
-            "n_time": 128,
-            "fourier": 128,
-            "fourier_scale": 0.01,
-            "embedding_width": 128,
-            "neighbours": 100,
-            "embed_cells": 1024,
-            "ode_steps": 50,
-        }
-        return cls(dim, **{**sizes, **options})
+        return cls(dim, **{**PAPER_SIZES, **options})
 
     def configuration(self) -> dict[str, Any]:
-        """All settings; centre, scale and horizon travel with the weights."""
+        """All settings; centre, scale and calibration travel with the weights."""
         return dict(self._settings)
 
     def encode(self, cells: Float[Tensor, "p n d"]) -> PopulationCode:
         """Code of p populations of n cells each, as they are in training: all cells at once."""
         if self.embed is None:
             return PopulationCode(cells.new_zeros(len(cells), 0))
-        out = self.embed((cells - self.centre) / self.scale)
-        return PopulationCode(*out) if self.embedding == "set" else PopulationCode(out)
+        z = (cells - self.centre) / self.scale
+        if self.embedding == "set":
+            return PopulationCode(*self.embed(z), z)
+        return PopulationCode(self.embed(z))
 
     def code_of(self, names: Sequence[str]) -> PopulationCode:
         """Code of populations that are known by name ("one_hot")."""
@@ -243,9 +245,9 @@ class MetaFlowMatching(Surrogate):
         """dx/dt of points of p populations, in the units of x per unit time."""
         z = (x - self.centre) / self.scale
         context = [torch.cat((code.vector, treatment), -1)[:, None].expand(-1, x.shape[1], -1)]
-        if self.reader is not None and code.tokens is not None:
-            query = torch.cat((z, self.network.features(z), self.network.time(t)), -1)
-            context.append(self.reader(query, code.tokens))
+        if self.reader is not None and code.tokens is not None and code.cells is not None:
+            features = torch.cat((z, self.network.features(z), self.network.time(t)), -1)
+            context.append(self.reader(z, features, code.cells, code.tokens))
         return self.scale * self.network(z, t, torch.cat(context, -1))
 
     def treatment_row(self, name: str | None) -> Float[Tensor, " treatments"]:
@@ -267,23 +269,13 @@ class MetaFlowMatching(Surrogate):
         *,
         condition: Mapping[str, str] | None = None,
     ) -> Float[Tensor, "n d"]:
-        """Where the cells of one population go, up to the horizon.
+        """Where the cells of one population go.
 
         Parameters
         ----------
         inputs : all control cells of the population.
         condition : {"population": name ("one_hot"), "treatment": name (several treatments)}.
         """
-        return self.trajectory(inputs, [float(self.horizon)], condition=condition)[0]
-
-    def trajectory(
-        self,
-        inputs: Float[Tensor, "n d"],
-        horizons: Sequence[float],
-        *,
-        condition: Mapping[str, str] | None = None,
-    ) -> list[Float[Tensor, "n d"]]:
-        """The population at several times in [0, 1], ascending, from one integration."""
         condition = condition or {}
         if inputs.ndim != 2 or inputs.shape[-1] != self.dim:
             raise DataError(
@@ -299,16 +291,9 @@ class MetaFlowMatching(Surrogate):
         def field(x: Tensor, t: Tensor) -> Tensor:
             return self.velocity(x[None], t[None], code, treatment)[0]
 
-        x, begun, states = self._start(inputs), 0.0, []
-        for end in horizons:
-            steps = max(round(self.ode_steps * (end - begun)), 1)
-            if end > begun:
-                grid = torch.linspace(begun, end, steps + 1)
-                sampler = ODESampler(field, method="midpoint", time_grid=grid)
-                x = sampler.sample(x, enable_grad=True).x
-            states.append(x)
-            begun = end
-        return states
+        sampler = ODESampler(field, method="midpoint", steps=self.ode_steps)
+        moved = sampler.sample(self._start(inputs), enable_grad=True).x
+        return self.calibration(inputs, moved)
 
     def _start(self, inputs: Tensor) -> Tensor:
         if self.base == "control":
@@ -329,8 +314,10 @@ class MetaFlowMatching(Surrogate):
         size = len(inputs) // parts
         code = self.encode(torch.stack([inputs[i::parts][:size] for i in range(parts)]))
         vector = nn.functional.normalize(code.vector.mean(0, keepdim=True), dim=-1)
-        tokens = None if code.tokens is None else code.tokens.flatten(0, 1)[None]
-        return PopulationCode(vector, tokens)
+        if code.tokens is None or code.cells is None:
+            return PopulationCode(vector)
+        tokens, cells = (z.flatten(0, 1)[None] for z in (code.tokens, code.cells))
+        return PopulationCode(vector, tokens, cells)
 
 
 def _check_settings(

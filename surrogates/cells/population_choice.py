@@ -1,11 +1,11 @@
-"""Choosing the length of training and how far to go, on training populations alone."""
+"""Fitting a population transport and calibrating it by leaving training populations out."""
 
 import json
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -13,7 +13,11 @@ from torch import Tensor, nn
 
 from pushforward.simulators.errors import DataError
 from pushforward.simulators.files import write_json
-from pushforward.surrogates.blocks import Surrogate
+from pushforward.surrogates.cells.population_calibration import (
+    Calibration,
+    CalibrationSettings,
+    PopulationTransport,
+)
 from pushforward.surrogates.cells.references import Populations
 from pushforward.surrogates.flow import mmd
 from pushforward.surrogates.ot import cost_matrix, wasserstein
@@ -22,68 +26,52 @@ from pushforward.surrogates.training import Optimisation, train
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["ChoiceOptions", "FittedTransport", "PopulationTransport", "fit_transport"]
+__all__ = ["ChoiceOptions", "FittedTransport", "fit_transport"]
 
 log = logging.getLogger(__name__)
 
-BANDWIDTHS = (0.05, 0.1, 0.25, 0.5, 1.0)  # variances of the kernels, in mean squared distances
+CANDIDATES: dict[str, tuple[float, ...]] = {
+    "effect": (0.0, 0.4, 0.6, 0.8, 1.0),
+    "alignment": (0.0, 0.1, 0.2, 0.3, 0.4, 0.6),
+    "detail": (0.0, 0.5, 1.0),
+    "spread": (0.0, 0.15, 0.3, 0.5),
+}
+"""Values tried for each number of a calibration, one number after the other."""
+
+SWEEPS = 3  # over the four numbers, from the uncalibrated displacement on
+BANDWIDTHS = (0.1, 0.25, 0.5)  # variances of the kernels, in mean squared distances
 
 
 @dataclass(frozen=True)
 class ChoiceOptions:
-    """How the number of steps and the horizon are chosen, by leaving training populations out.
+    """How a calibration is chosen, by leaving training populations out.
 
     Parameters
     ----------
-    every
-        steps between candidates; 0 trains for all steps and goes all the way
-    horizons
-        candidates for how far along its path a cell is carried, from 0 (it stays) to 1
+    calibrate
+        choose one; without it the raw prediction is taken
     cells
         cells a side in the score; the exact distance is cubic in their number
     """
 
-    every: int = 100
-    horizons: tuple[float, ...] = (0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+    calibrate: bool = True
     cells: int = 250
 
     def __post_init__(self) -> None:
-        if self.every < 0 or self.cells < 2:
-            raise DataError(
-                f"every = {self.every}, cells = {self.cells}; must be at least 0 and 2."
-            )
-        ascending = all(a < b for a, b in zip(self.horizons, self.horizons[1:], strict=False))
-        if not self.horizons or not ascending or not 0 < self.horizons[0] <= self.horizons[-1] <= 1:
-            raise DataError(f"horizons = {self.horizons}; expected ascending numbers in (0, 1].")
-
-
-class PopulationTransport(Protocol):
-    """A model that moves a whole population and can stop on the way."""
-
-    horizon: Tensor
-
-    def trajectory(
-        self,
-        inputs: Tensor,
-        horizons: Sequence[float],
-        *,
-        condition: dict[str, str] | None = None,
-    ) -> list[Tensor]:
-        """The population at each horizon."""
-        ...
+        if self.cells < 2:
+            raise DataError(f"cells = {self.cells}; must be at least 2.")
 
 
 @dataclass(frozen=True)
 class FittedTransport:
-    """A trained model, its steps and horizon, and the scores that they were chosen from."""
+    """A trained model, and the calibrations that were tried with their scores (1: identity)."""
 
-    model: Surrogate
+    model: PopulationTransport
     steps: int
-    horizon: float
     selection: list[dict[str, float]]
 
 
-Build = Callable[[Populations], tuple[nn.Module, Surrogate, Callable]]
+Build = Callable[[Populations], tuple[nn.Module, PopulationTransport, Callable]]
 """Training groups -> what is trained, the transport inside it, and its objective."""
 
 
@@ -99,130 +87,136 @@ def fit_transport(
     fabric: "Fabric | None" = None,
     label: str = "transport",
 ) -> FittedTransport:
-    r"""Fit a model on all groups, for as long and as far as served left-out training populations.
+    r"""Fit a model on all groups, as boldly as served left-out training populations.
 
-    Each training population in turn is left out, a model is fitted on the others, and its score
-    on the one left out is followed over steps and horizons h:
+    Each training population in turn is left out and a model is fitted on the others. Its raw
+    prediction for the one left out is calibrated with candidates, and the one with the lowest
+    mean score over populations is taken for the final model, which is fitted on all groups:
 
-        S = ½ W₂(T_h#μ, ν)/W₂(μ, ν) + ½ MMD(T_h#μ, ν)/MMD(μ, ν)
+        S = ½ (W₂(T#μ, ν) − F)/(W₂(μ, ν) − F) + ½ MMD²(T#μ, ν)/MMD²(μ, ν)
 
-    1 is doing nothing, and is a candidate. The pair (steps, h) with the lowest mean over
-    populations is taken. Going part of the way is what an unseen population, whose effect may be
-    weaker, different or partly absent, asks for: the shrinkage that is right on average is
-    measured, not assumed. Nothing of the caller's held-out data takes part.
+    F is the distance between halves of ν, so that 1 is doing nothing and 0 as good as a second
+    sample. Nothing of the caller's held-out data takes part. With one training population there
+    is nothing to choose by, and the raw prediction stays.
 
     Parameters
     ----------
     populations : training groups by name, each (control, treated).
     build : called for the final model and for each left-out one; same seed, same initial weights.
     groups : group -> (population, treatment): whole populations are left out.
-    optimisation : AdamW and the largest number of steps; a schedule needs `choice.every = 0`.
+    optimisation : steps and AdamW.
     choice : see `ChoiceOptions`.
     seed : of the batches.
     folder : where checkpoints are kept, so that a killed fit goes on; None keeps nothing.
     fabric : device and precision; None: CPU, float32.
     label : at the start of progress lines.
-
-    Raises
-    ------
-    DataError : a learning-rate schedule together with a choice of steps.
     """
-    if choice.every and optimisation.schedule != "constant":
-        raise DataError(
-            f"choice.every = {choice.every} needs schedule = constant, got "
-            f"{optimisation.schedule!r}. Use one or the other."
-        )
 
-    def fit(chosen: Populations, steps: int, part: str, unseen: list[str]) -> tuple:
+    def fit(chosen: Populations, part: str) -> PopulationTransport:
         trained, transport, objective = build(chosen)
         trained.to(next(iter(chosen.values()))[0].device)
-        evaluate = _Score(transport, populations, groups, unseen, choice) if unseen else None
-        history: list = []
-        if steps:
-            history = train(
-                trained,
-                objective,
-                replace(optimisation, steps=steps),
-                seed=seed,
-                folder=folder / part if folder else None,
-                evaluate=evaluate,
-                evaluate_every=choice.every if evaluate else 0,
-                fabric=fabric,
-                label=f"{label} ({part})",
-            ).history
-        return transport.eval(), history
+        train(
+            trained,
+            objective,
+            optimisation,
+            seed=seed,
+            folder=folder / part if folder else None,
+            fabric=fabric,
+            label=f"{label} ({part})",
+        )
+        return transport.eval()
 
-    steps, horizon, selection = optimisation.steps, 1.0, []
     people = sorted({groups[name][0] for name in populations})
-    if choice.every and len(people) > 1:
+    selection: list[dict[str, float]] = []
+    if choice.calibrate and len(people) > 1:
         cached = folder / "selection.json" if folder else None
         if cached is not None and cached.exists():
             selection = json.loads(cached.read_text())
         else:
-            curves = []
+            left_out = []
             for i, person in enumerate(people):
-                unseen = [name for name in populations if groups[name][0] == person]
+                unseen = {k: v for k, v in populations.items() if groups[k][0] == person}
                 others = {k: v for k, v in populations.items() if k not in unseen}
-                curves.append(fit(others, steps, f"without-{i}", unseen)[1])
-            selection = _mean_scores(curves, choice)
+                transport = fit(others, f"without-{i}")
+                left_out += [
+                    _LeftOut(transport, pair, groups[name], _controls(others), choice.cells)
+                    for name, pair in unseen.items()
+                ]
+            selection = _search(left_out)
             if cached is not None:
                 write_json(cached, selection)
+    elif choice.calibrate:
+        log.info("%s: one training population, so nothing to calibrate by", label)
+    model = fit(populations, "final")
+    if selection:
         best = min(selection, key=lambda point: point["score"])
-        steps, horizon = int(best["step"]), best["horizon"]
-        log.debug("%s: %d steps, horizon %g chosen", label, steps, horizon)
-    elif choice.every:
-        log.info("%s: one training population, so nothing to choose by: all steps", label)
-    model, _ = fit(populations, steps, "final", [])
-    model.horizon.fill_(horizon)
-    return FittedTransport(model, steps, horizon, selection)
+        settings = CalibrationSettings(**{k: best[k] for k in CANDIDATES})
+        log.debug("%s: %s, score %.3f", label, settings, best["score"])
+        model.calibration.set(settings, _controls(populations))
+    return FittedTransport(model, optimisation.steps, selection)
 
 
-def _mean_scores(curves: list[list[dict]], choice: ChoiceOptions) -> list[dict[str, float]]:
-    selection = [{"step": 0.0, "horizon": 0.0, "score": 1.0}]
-    for points in zip(*curves, strict=True):
-        for h in choice.horizons:
-            mean = sum(p[f"{h:g}"] for p in points) / len(points)
-            selection.append({"step": float(points[0]["step"]), "horizon": h, "score": mean})
-    return selection
+def _controls(populations: Populations) -> list[Tensor]:
+    return [control for control, _ in populations.values()]
 
 
-class _Score:
-    """S of the transport on some groups, at each horizon, on fixed cells."""
+def _search(left_out: list["_LeftOut"]) -> list[dict[str, float]]:
+    """Coordinate descent over the candidates; every point tried, with its mean score."""
+    scores: dict[CalibrationSettings, float] = {}
+    usable = [part for part in left_out if part.has_effect]
+
+    def score(settings: CalibrationSettings) -> float:
+        if settings not in scores:
+            scores[settings] = sum(part.score(settings) for part in usable) / len(usable)
+        return scores[settings]
+
+    if not usable:
+        return []
+    best = CalibrationSettings()
+    for _ in range(SWEEPS):
+        before = best
+        for name, values in CANDIDATES.items():
+            best = min((replace(best, **{name: value}) for value in values), key=score)
+        if best == before:
+            break
+    return [{**asdict(settings), "score": value} for settings, value in scores.items()]
+
+
+class _LeftOut:
+    """S of a raw prediction for a left-out group under any calibration, on fixed cells."""
 
     def __init__(
         self,
-        transport: Surrogate,
-        populations: Populations,
-        groups: dict[str, tuple[str, str]],
-        names: list[str],
-        choice: ChoiceOptions,
+        transport: PopulationTransport,
+        pair: tuple[Tensor, Tensor],
+        group: tuple[str, str],
+        controls: list[Tensor],
+        cells: int,
     ):
-        self.transport, self.choice = cast(PopulationTransport, transport), choice
-        self.parts = []
-        for name in names:
-            control, treated = populations[name]
-            n = min(len(control), len(treated), choice.cells)
-            own, target = (_thin(cloud, n) for cloud in (control, treated))
-            person, treatment = groups[name]
-            # A left-out population stands for an unseen one, whose name a model cannot know.
-            condition = {"population": f"(unseen) {person}", "treatment": treatment}
-            bandwidths = [b * cost_matrix(target, target).mean().item() for b in BANDWIDTHS]
-            start = self._distances(own, target, bandwidths)
-            self.parts.append((control, n, target, bandwidths, condition, start))
+        control, treated = pair
+        # A left-out population stands for an unseen one, whose name a model cannot know.
+        condition = {"population": f"(unseen) {group[0]}", "treatment": group[1]}
+        with torch.no_grad():
+            self.moved = transport(control, condition=condition)
+        self.control, self.controls = control, controls
+        self.n = max(min(len(control), len(treated) // 2, cells), 2)
+        self.target = _thin(treated[1::2], self.n)
+        self.bandwidths = [b * cost_matrix(treated, treated).mean().item() for b in BANDWIDTHS]
+        self.floor = wasserstein(_thin(treated[::2], self.n), self.target).item()
+        self.identity = self._distances(control)
+        self.has_effect = self.identity[0] > self.floor and self.identity[1] > 0
 
-    def __call__(self, model: nn.Module) -> dict[str, float]:
-        totals = dict.fromkeys(self.choice.horizons, 0.0)
-        for control, n, target, bandwidths, condition, start in self.parts:
-            path = self.transport.trajectory(control, self.choice.horizons, condition=condition)
-            for h, moved in zip(self.choice.horizons, path, strict=True):
-                now = self._distances(_thin(moved, n), target, bandwidths)
-                ratios = [a / b if b > 0 else 1.0 for a, b in zip(now, start, strict=True)]
-                totals[h] += sum(ratios) / len(ratios) / len(self.parts)
-        return {f"{h:g}": total for h, total in totals.items()}
+    def score(self, settings: CalibrationSettings) -> float:
+        calibration = Calibration(self.control.shape[1]).to(self.control.device)
+        calibration.set(settings, self.controls)
+        w2, kernel = self._distances(calibration(self.control, self.moved))
+        start, kernel_start = self.identity
+        return 0.5 * (w2 - self.floor) / (start - self.floor) + 0.5 * kernel / kernel_start
 
-    @staticmethod
-    def _distances(x: Tensor, y: Tensor, bandwidths: list[float]) -> tuple[float, float]:
-        return wasserstein(x, y).item(), mmd(x, y, bandwidths=bandwidths).item()
+    def _distances(self, cloud: Tensor) -> tuple[float, float]:
+        x = _thin(cloud, self.n)
+        distance = mmd(x, self.target, bandwidths=self.bandwidths)
+        return wasserstein(x, self.target).item(), distance.item()
 
 
 def _thin(cloud: Float[Tensor, "n d"], n: int) -> Float[Tensor, "k d"]:

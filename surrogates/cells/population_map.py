@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from pushforward.simulators.errors import DataError
-from pushforward.surrogates.blocks import MLP, Surrogate
-from pushforward.surrogates.cells.flow_fitting import centre_and_scale
+from pushforward.surrogates.blocks import MLP
+from pushforward.surrogates.cells.flow_fitting import centre_and_scale, mean_effect
 from pushforward.surrogates.cells.objective import MongeObjective, MongeOptions
+from pushforward.surrogates.cells.population_calibration import Calibration, PopulationTransport
 from pushforward.surrogates.cells.population_choice import (
     ChoiceOptions,
     FittedTransport,
@@ -27,14 +28,13 @@ if TYPE_CHECKING:
 __all__ = ["PopulationMongeMap", "fit_population_map"]
 
 
-class PopulationMongeMap(Surrogate):
+class PopulationMongeMap(PopulationTransport):
     r"""A transport map that sees the population it moves.
 
-        T(x | X) = x + h s f([(x − m)/s, φ((X − m)/s)]),    prediction at the horizon h
+        T(x | X) = x + s f([(x − m)/s, φ((X − m)/s)])
 
     φ is the graph embedding of meta flow matching, f a multilayer perceptron with GELU that starts
-    at zero. Trained with the Monge gap, T moves along straight lines, so that stopping at h < 1 is
-    the displacement interpolation between the control cells and the full prediction.
+    at zero. `fit_population_map` may add a `Calibration` of the displacements.
 
     Parameters
     ----------
@@ -63,7 +63,6 @@ class PopulationMongeMap(Surrogate):
 
     centre: Tensor
     scale: Tensor
-    horizon: Tensor
 
     def __init__(
         self,
@@ -93,7 +92,7 @@ class PopulationMongeMap(Surrogate):
         middle = torch.zeros(dim) if centre is None else torch.tensor(list(centre))
         self.register_buffer("centre", middle)
         self.register_buffer("scale", torch.tensor(float(scale)))
-        self.register_buffer("horizon", torch.tensor(1.0))
+        self.calibration = Calibration(dim)
         generator = torch.Generator().manual_seed(seed)
         self.embed = GraphEmbedding(
             dim,
@@ -107,25 +106,14 @@ class PopulationMongeMap(Surrogate):
         )
 
     def configuration(self) -> dict[str, Any]:
-        """Sizes and seed; centre, scale and horizon travel with the weights."""
+        """Sizes and seed; centre, scale and calibration travel with the weights."""
         return dict(self._settings)
 
     def forward(
         self, inputs: Float[Tensor, "*p n d"], *, condition: Mapping[str, str] | None = None
     ) -> Float[Tensor, "*p n d"]:
         """Where the cells of whole populations (n, d) or (p, n, d) go; `condition` is unused."""
-        return inputs + self.horizon * self._displacement(inputs)
-
-    def trajectory(
-        self,
-        inputs: Float[Tensor, "n d"],
-        horizons: Sequence[float],
-        *,
-        condition: Mapping[str, str] | None = None,
-    ) -> list[Float[Tensor, "n d"]]:
-        """The population at several points of its way."""
-        displacement = self._displacement(inputs)
-        return [inputs + h * displacement for h in horizons]
+        return self.calibration(inputs, inputs + self._displacement(inputs))
 
     def _displacement(self, inputs: Tensor) -> Tensor:
         if inputs.shape[-1] != self.dim:
@@ -146,13 +134,15 @@ def fit_population_map(
     options: MongeOptions | None = None,
     optimisation: Optimisation | None = None,
     choice: ChoiceOptions | None = None,
+    groups: Mapping[str, tuple[str, str]] | None = None,
     seed: int = 0,
     folder: Path | None = None,
     fabric: "Fabric | None" = None,
     label: str = "population map",
 ) -> FittedTransport:
-    """Fit a population-conditioned Monge map; steps and horizon chosen as in `fit_transport`.
+    """Fit a population-conditioned Monge map; calibrated as in `fit_transport`.
 
+    Training starts from the mean shift, so that a short training is a small departure from it.
     Each batch is embedded as the population it was drawn from, so that the map meets a new
     sample of each training population in every step.
 
@@ -161,7 +151,9 @@ def fit_population_map(
     populations : training populations by name, each (control, treated).
     hidden : widths of the network.
     options : the objective; default `MongeOptions()`.
-    optimisation, choice : see the classes; default 400 steps.
+    optimisation, choice : see the classes; default 40 steps.
+    groups : group -> (population, treatment): whole populations are left out in the calibration.
+        The map does not know the treatment.
     seed, folder, fabric, label : as `fit_transport`.
 
     Raises
@@ -170,19 +162,21 @@ def fit_population_map(
     """
     options = options or MongeOptions()
 
-    def build(chosen: Populations) -> tuple[nn.Module, Surrogate, MongeObjective]:
+    def build(chosen: Populations) -> tuple[nn.Module, PopulationTransport, MongeObjective]:
         objective = MongeObjective(chosen, options)
         centre, scale = centre_and_scale(chosen)
         dim = len(centre)
         model = PopulationMongeMap(dim, hidden=hidden, centre=centre, scale=scale, seed=seed)
+        with torch.no_grad():
+            cast(nn.Linear, model.net.layers[-1]).bias.copy_(mean_effect(chosen) / scale)
         return model, model, objective
 
     return fit_transport(
         populations,
         build,
-        groups={name: (name, "") for name in populations},
-        optimisation=optimisation or Optimisation(steps=400),
-        choice=choice or ChoiceOptions(every=25),
+        groups=dict(groups) if groups else {name: (name, "") for name in populations},
+        optimisation=optimisation or Optimisation(steps=40),
+        choice=choice or ChoiceOptions(),
         seed=seed,
         folder=folder,
         fabric=fabric,

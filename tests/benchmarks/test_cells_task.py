@@ -18,7 +18,16 @@ from pushforward.datasets import CellFeatures, open_cells
 from pushforward.datasets.cells import hold_out_population, open_predictions, write_predictions
 from pushforward.simulators.cells import PerturbedPopulations
 from pushforward.simulators.errors import DataError, InterruptedRun
-from pushforward.surrogates.cells import MongeMap, MongeObjective, MongeOptions, mean_shift
+from pushforward.surrogates.cells import (
+    FlowNetworkOptions,
+    FlowOptions,
+    MetaFlowMatching,
+    MongeMap,
+    MongeObjective,
+    MongeOptions,
+    PopulationMongeMap,
+    mean_shift,
+)
 from pushforward.surrogates.training import Optimisation, StopSignal
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -31,6 +40,12 @@ TINY = dataclasses.replace(
     features=FeatureOptions(n_components=5),
     objective=MongeOptions(batch_size=16),
     optimisation=Optimisation(steps=10),
+    population_optimisation=Optimisation(steps=3),
+    flow_network=FlowNetworkOptions(
+        width=8, layers=1, embedding_width=4, neighbours=3, ode_steps=2, n_time=2, fourier=2
+    ),
+    flow=FlowOptions(batch_size=8),
+    flow_optimisation=Optimisation(steps=3),
     simulation=PerturbedPopulations(n_populations=3, n_cells=30, n_genes=30),
 )
 
@@ -70,7 +85,26 @@ def test_scores_of_the_truth_reach_the_floor_and_doing_nothing_scores_zero():
     assert scores.rows["identity"]["r2_differences"].value == 0.0
     assert scores.rows["floor"]["gap_closed_mmd"].value == 1.0
     assert scores.rows["oracle_shift"]["gap_closed_w2"].value == pytest.approx(1.0, abs=0.1)
+    assert scores.rows["ceiling"]["w2"].value < 1.05 * scores.rows["floor"]["w2"].value
+    assert "discrimination" not in scores.rows["truth"]
     assert scores.n_cells == 150
+
+
+def test_discrimination_tells_the_right_effect_from_those_of_others():
+    control, treated = cloud(100, 0), cloud(100, 1) + 2.0
+    others = torch.tensor([[2.0, -2.0, 2.0, -2.0], [0.0, 0.0, 0.0, 0.0], [9.0, 9.0, 9.0, 9.0]])
+    scores = score_populations(
+        {"identity": control, "right": control + 2.0, "others'": control + others[0]},
+        control,
+        treated,
+        seed=0,
+        n_draws=3,
+        other_effects=others,
+    )
+    values = {row: scores.rows[row]["discrimination"].value for row in scores.rows}
+    assert values["right"] == values["floor"] == 1
+    assert values["identity"] < 1
+    assert values["others'"] < 1
 
 
 def test_scores_repeat_and_use_equal_numbers():
@@ -99,7 +133,9 @@ def test_run_writes_every_part(finished):
     assert len(paths) == 3 * 4
     assert all(p.exists() for p in paths)
     result = Result.read(folder.results / "monge_map-P00-0.json")
-    assert {"identity", "mean_shift", "pasted", "floor", "oracle_shift"} == set(result.reference)
+    assert {"identity", "mean_shift", "pasted", "floor", "ceiling", "oracle_shift"} == set(
+        result.reference
+    )
     assert result.cost["parameters"] > 0
     assert result.cost["peak_memory_mb"] > 0
     model = MongeMap.load(folder.models / "monge_map-P00-0")
@@ -142,8 +178,18 @@ def test_a_stopped_run_resumes_to_the_same_numbers(finished, tmp_path, monkeypat
     assert metrics(folder) == metrics(whole)
 
 
+LEARNED = {
+    "monge_map": MongeMap,
+    "population_map": PopulationMongeMap,
+    "mfm": MetaFlowMatching,
+    "fm": MetaFlowMatching,
+    "one_hot": MetaFlowMatching,
+}
+
+
 def test_held_out_cells_cannot_reach_the_training(tmp_path):
-    """Poison the held-out treated cells: features and trained weights stay bit-identical."""
+    """Poison the held-out treated cells: weights and calibration stay bit-identical, and so does
+    what the poisoning could reach through the choice of steps and calibration."""
     clean = TINY.simulation.simulate(seed=0)
     poisoned = clean.copy()
     x = poisoned.X.toarray()
@@ -151,13 +197,30 @@ def test_held_out_cells_cannot_reach_the_training(tmp_path):
     x[split.test_treated] = np.random.default_rng(0).poisson(500, (30, 30))
     poisoned.X = x
     models = []
-    for name, data in (("clean", clean), ("poisoned", poisoned)):
+    poisoning = {"clean": clean, "poisoned": poisoned}
+    for name, data in poisoning.items():
         data.write_h5ad(tmp_path / f"{name}.h5ad")
-        config = dataclasses.replace(TINY, data=[str(tmp_path / f"{name}.h5ad")], hold_out=["P01"])
+        config = dataclasses.replace(
+            TINY, data=[str(tmp_path / f"{name}.h5ad")], hold_out=["P01"], models=list(LEARNED)
+        )
         folder = RunFolder(tmp_path / name, preset="smoke")
         cells.run(config, folder, device="cpu")
-        models.append(MongeMap.load(folder.models / "monge_map-P01-0").state_dict())
+        models.append(
+            {
+                f"{model} {key}": value
+                for model, kind in LEARNED.items()
+                for key, value in kind.load(folder.models / f"{model}-P01-0").state_dict().items()
+            }
+        )
     assert all(torch.equal(models[0][k], models[1][k]) for k in models[0])
+    assert bool(models[0]["mfm calibration.active"])
+    results = [Result.read(tmp_path / name / "results" / "mfm-P01-0.json") for name in poisoning]
+    assert results[0].metrics["w2"].value != results[1].metrics["w2"].value  # the poison was there
+    assert results[0].cost["nfe"] == 4
+    assert results[0].cost["parameters"] > 0
+    sample = results[0].sample
+    assert len(sample["genes"]["names"]) == len(sample["genes"]["predicted"]) == 12
+    assert all(len(arrow) == 4 for arrow in sample["arrows"])
 
 
 def test_own_predictions_score_the_same_from_their_file(finished, tmp_path):
