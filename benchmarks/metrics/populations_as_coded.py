@@ -5,6 +5,8 @@ papers compute them in their own coordinates (marker genes, normalised protein c
 their own batches; the formulas are the same, the numbers are not.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -26,7 +28,7 @@ __all__ = [
 ]
 
 EPS = 0.1  # absolute, as in the conditional-Monge code
-SOLVER = {"tol": 1e-3, "max_iter": 2000, "warn": False}
+SOLVER: dict[str, Any] = {"tol": 1e-3, "max_iter": 2000, "warn": False}
 
 
 def entropic_wasserstein(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> float:

@@ -212,7 +212,8 @@ class MetaFlowMatching(PopulationTransport):
             return PopulationCode(cells.new_zeros(len(cells), 0))
         z = (cells - self.centre) / self.scale
         if self.embedding == "set":
-            return PopulationCode(*self.embed(z), z)
+            vector, tokens = self.embed(z)
+            return PopulationCode(vector, tokens, z)
         return PopulationCode(self.embed(z))
 
     def code_of(self, names: Sequence[str]) -> PopulationCode:
