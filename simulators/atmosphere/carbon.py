@@ -114,14 +114,12 @@ class CarbonSimulation:
                 raise DataError(f"{name} = {getattr(self, name)} must be positive.")
         if self.spin_up_days < 0:
             raise DataError(f"spin_up_days = {self.spin_up_days} must be at least 0.")
-        if (24 * self.days) % self.frame_hours or self.steps_a_frame < 1:
+        whole = abs(self.steps_a_frame * self.step_hours - self.frame_hours) <= 1e-9
+        if (24 * self.days) % self.frame_hours or self.steps_a_frame < 1 or not whole:
             raise DataError(
-                f"frame_hours = {self.frame_hours}, step_hours = {self.step_hours}: a frame must "
-                "be a whole number of steps, and the whole time one of frames."
-            )
-        if abs(self.steps_a_frame * self.step_hours - self.frame_hours) > 1e-9:
-            raise DataError(
-                f"step_hours = {self.step_hours} does not divide frame_hours = {self.frame_hours}."
+                f"days = {self.days}, frame_hours = {self.frame_hours}, step_hours = "
+                f"{self.step_hours}: a frame must be a whole number of steps, and the whole time "
+                "one of frames. Choose a step_hours that divides frame_hours."
             )
         self.start_seconds()
         latlon_grid(self.n_lat, self.n_lon)
