@@ -65,9 +65,17 @@ def plot(results: dict[str, Any], path: Path) -> None:
     figure, axes = plt.subplots(1, len(groups), figsize=(6.5 * len(groups), height), squeeze=False)
     for axis, (threads, rows) in zip(axes[0], groups.items(), strict=True):
         labels = [f"{row['case'].split(' (')[0]}, {row['n']}², {row['method']}" for row in rows]
-        axis.barh(labels, [row["ours_over_this"] for row in rows])
+        ratios = [row["ours_over_this"] for row in rows]
+        # Bars from 1 on a logarithmic axis: as long for half the peer's speed as for twice it.
+        bars = axis.barh(labels, [r - 1 for r in ratios], left=1.0)
+        axis.bar_label(bars, [f"{r:.2f}" for r in ratios], padding=3, fontsize=8)
         axis.axvline(1.0, color="grey", lw=0.5)
-        axis.set(title=f"{threads} thread(s)", xlabel="steps per second, ours over the peer")
+        axis.set(
+            title=f"{threads} thread" + "s" * (threads > 1),
+            xlabel="steps per second, ours over the peer",
+            xscale="log",
+            xlim=(0.3, 3 * max(ratios)),
+        )
         axis.invert_yaxis()
     figure.tight_layout()
     with atomic_path(path) as temporary:
