@@ -74,7 +74,7 @@ def plot(results: dict[str, Any], path: Path) -> None:
             title=f"{threads} thread" + "s" * (threads > 1),
             xlabel="steps per second, ours over the peer",
             xscale="log",
-            xlim=(0.3, 3 * max(ratios)),
+            xlim=(0.3, 3 * max([1.0, *ratios])),
         )
         axis.invert_yaxis()
     figure.tight_layout()
