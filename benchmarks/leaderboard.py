@@ -131,6 +131,8 @@ class Board:
 def make_boards(results: Iterable[Result]) -> list[Board]:
     """Group results that answer the same question; two answers of one model to it are refused.
 
+    Of a task and preset, the question with most results comes first.
+
     Raises
     ------
     DataError : the same model, split and seed twice in one group.
@@ -148,7 +150,9 @@ def make_boards(results: Iterable[Result]) -> list[Board]:
         group[key] = r
     return [
         Board(task, preset, data, kind, tuple(group[k] for k in sorted(group)))
-        for (task, _, preset, data, kind), group in sorted(groups.items())
+        for (task, _, preset, data, kind), group in sorted(
+            groups.items(), key=lambda item: (*item[0][:3], -len(item[1]), *item[0][3:])
+        )
     ]
 
 

@@ -16,7 +16,7 @@ README = ROOT / "README.md"
 def test_the_table_is_the_one_the_committed_results_give():
     text = README.read_text(encoding="utf-8")
     shown = text.split("<!-- leaderboard:begin -->")[1].split("<!-- leaderboard:end -->")[0]
-    results = read_results([ROOT / "benchmarks" / "results" / "cells"])
+    results = read_results([ROOT / "benchmarks" / "results"])
     assert shown.strip() == to_markdown(make_boards(results)).strip()
 
 
@@ -25,6 +25,9 @@ def test_three_seeds_stand_behind_every_row():
     for model in board.models:
         for split in board.splits:
             assert board.value(model, "w2", split).n >= 3
+    for board in make_boards(read_results([ROOT / "benchmarks" / "results" / "turbulence"])):
+        for model in {r.model for r in board.results if r.learned}:
+            assert board.value(model, "duration_80").n >= 3
 
 
 @pytest.mark.usefixtures("unchecked")
