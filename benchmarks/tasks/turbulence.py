@@ -77,10 +77,11 @@ def run(config: TurbulenceConfig, folder: RunFolder, *, device: str = "auto") ->
     ------
     DataError, DivergedError, InterruptedRun : with the exit codes 3, 4 and 75.
     """
+    given = None if config.data is None else frames_of_file(config)  # refused before any writing
     fabric = make_fabric(device)
     folder.claim(config.plain(), sweep=TURBULENCE_SWEEP)
     with StopSignal() as stop:
-        costs = _train_all(config, folder, fabric, stop)
+        costs = _train_all(config, folder, fabric, stop, given)
         rows = {
             (name, seed): learned_row(
                 config, name, load_model(name, _model_folder(folder, name, seed)).to(fabric.device)
@@ -116,27 +117,28 @@ def _reference(config: TurbulenceConfig, flows: FlowSet, folder: RunFolder) -> R
     return reference(config, flows, folder.predictions / "reference", config.frames)
 
 
-def _training_data(config: TurbulenceConfig, folder: RunFolder) -> Tensor:
-    """Coarse frames to learn from: those of the given file, or simulated."""
-    if config.data is not None:
-        return frames_of_file(config)
+def _simulated(config: TurbulenceConfig, folder: RunFolder) -> Tensor:
+    """Coarse frames to learn from."""
     known = _reference(config, config.training, folder)
     return torch.cat([known.history, known.truth], 1)
 
 
 def _train_all(
-    config: TurbulenceConfig, folder: RunFolder, fabric: "Fabric", stop: StopSignal
+    config: TurbulenceConfig,
+    folder: RunFolder,
+    fabric: "Fabric",
+    stop: StopSignal,
+    data: Tensor | None,
 ) -> dict[tuple[str, int], dict[str, Any]]:
-    """Train what is not trained yet; returns the cost of each model."""
+    """Train what is not trained yet, on given or simulated frames; the cost of each model."""
     costs: dict[tuple[str, int], dict[str, Any]] = {}
-    data: Tensor | None = None
     for seed in config.seeds:
         for name in config.models:
             home = _model_folder(folder, name, seed)
             record = home / "cost.json"
             if not record.exists():
                 if data is None:
-                    data = _training_data(config, folder)
+                    data = _simulated(config, folder)
                     stop.raise_if_requested("the training flows")
                 model = new_model(config, name, seed)
                 reports = fit_rollouts(
