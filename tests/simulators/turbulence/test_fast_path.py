@@ -121,7 +121,7 @@ def test_torch_has_its_threads_back(threads):
 
 @pytest.mark.slow  # a minute of compiling
 @pytest.mark.filterwarnings("ignore")
-def test_the_compiled_step_is_the_eager_one():
+def test_the_compiled_step_is_the_eager_one(unchecked):
     """What a GPU is given; compiled for the CPU here."""
     solver = make((16, 16), torch.float32)
     state = solver.initial(seed=0)
