@@ -5,7 +5,7 @@ import math
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -95,11 +95,10 @@ class Peer:
 
     def order(self, **order: Any) -> dict[str, Any]:
         """Send one order and wait for the reply."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
+        orders, replies = cast(IO[str], self.process.stdin), cast(IO[str], self.process.stdout)
+        orders.write(json.dumps(order) + "\n")
+        orders.flush()
+        line = replies.readline()
         if not line:
             raise DataError(
                 f"{self.name} ended with status {self.process.wait()}; its message is above. "
