@@ -58,7 +58,7 @@ def run(preset: str, data: Path | None = None) -> Study:
             "Straight models interpolate linearly between the neighbouring times, so the best they "
             "can learn is the OT midpoint. `curved` ones let the population's mean follow a cubic "
             "spline through the means of all measured times (`TrajectoryOptions.curvature`).",
-            "The form of the curvature was settled on after three splines had been compared on "
+            "The form of the curvature was settled on after four splines had been compared on "
             "these left-out times (one draw, no network); nothing else was tuned on them.",
         ],
         settings={**settings, "sigma": SIGMA, "times": list(course.times)},
