@@ -23,7 +23,7 @@ from pushforward.surrogates.training import Optimisation, stream
 __all__ = ["run"]
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "smoke": {"seeds": 1, "steps": 20, "batch": 64, "cells": 100, "width": 16},
+    "smoke": {"seeds": 1, "steps": 4, "batch": 32, "cells": 60, "width": 8},
     "small": {"seeds": 3, "steps": 500, "batch": 256, "cells": 1000, "width": 64},
 }
 SIGMA = 0.1  # of the Schroedinger bridge, in units of the cells' scale
