@@ -17,7 +17,7 @@ __all__ = [
 ]
 
 TASKS = ("cells", "turbulence", "atmosphere")
-OF_VERB = {"run": TASKS, "simulate": TASKS, "evaluate": ("cells",)}
+OF_VERB = {"run": TASKS, "simulate": (*TASKS, "channel"), "evaluate": ("cells",)}
 
 
 def run_parser(task: str) -> Parser:
