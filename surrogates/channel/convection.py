@@ -24,7 +24,8 @@ def convect(
     >>> from pushforward.surrogates.channel import ChannelGrid
     >>> from pushforward.surrogates.channel.convection import convect
     >>> grid = ChannelGrid.chebyshev((8, 5, 4), (4.0, 2.0))
-    >>> u = torch.randn(3, 8, 5, 4, dtype=torch.float64)
+    >>> wave = torch.sin(torch.pi / 2 * torch.arange(8, dtype=torch.float64) / 2)
+    >>> u = wave[:, None, None].expand(3, 8, 5, 4)
     >>> moved = convect(u, torch.full((5,), 0.5, dtype=torch.float64), grid)  # one cell
     >>> bool(torch.allclose(moved, u.roll(1, 1)))
     True
