@@ -31,8 +31,8 @@ def convect(
     True
     """
     nx = grid.shape[0]
-    k = 2 * math.pi / grid.lengths[0] * torch.arange(nx // 2 + 1, device=velocity.device)
-    phase = torch.exp(-1j * k[:, None] * displacement.to(velocity.device))
+    k = 2 * math.pi / grid.lengths[0] * torch.arange(nx // 2 + 1, dtype=torch.float64)
+    phase = torch.exp(-1j * k[:, None].to(velocity.device) * displacement.to(velocity.device))
     modes = torch.fft.rfft(velocity.double(), dim=-3) * phase[..., None]
     return torch.fft.irfft(modes, n=nx, dim=-3).to(velocity.dtype)
 
@@ -54,7 +54,7 @@ def convection(
         modes = torch.fft.rfft((run - mean).double(), dim=2)
         cross += (modes[:-1].conj() * modes[1:]).sum((0, 1, 4))
     candidates = torch.arange(CANDIDATES, dtype=torch.float64) * (grid.lengths[0] / CANDIDATES)
-    k = 2 * math.pi / grid.lengths[0] * torch.arange(nx // 2 + 1)
+    k = 2 * math.pi / grid.lengths[0] * torch.arange(nx // 2 + 1, dtype=torch.float64)
     phase = torch.exp(1j * k[:, None] * candidates).to(cross.device)
     # The zeroth mode does not depend on d, the Nyquist one has no shift.
     likeness = torch.einsum("ky,kd->yd", cross[1:-1], phase[1:-1]).real
