@@ -93,9 +93,11 @@ class ChannelEmulator(Surrogate):
             raise DataError(f"target = {target!r} must be one of {', '.join(get_args(Target))}.")
         self.network = network if isinstance(network, ChannelNetwork) else _network(network)
         self.target = target
-        if isinstance(constraints, Mapping):
-            constraints = ChannelConstraints(self.grid, **constraints)
-        self.constraints = constraints
+        self.constraints = (
+            ChannelConstraints(self.grid, **constraints)
+            if isinstance(constraints, Mapping)
+            else constraints
+        )
         for name, value in {
             "mean": torch.zeros(3, 1, self.grid.shape[1], 1),
             "scale": torch.ones(3, 1, 1, 1),

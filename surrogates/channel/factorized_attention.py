@@ -178,11 +178,12 @@ class FactorizedAttention(nn.Module):
         normed = self.norm(u)
         parts = self.attend(self.kernels(normed), self.values(normed))
         weights = self.mix.weight.chunk(len(parts), 1)
-        mixed = sum(
+        mixed = [
             F.instance_norm(z).transpose(1, 2) @ weight.T
             for z, weight in zip(parts, weights, strict=True)
-        )
-        return self.out(F.gelu(mixed)).view(u.shape)
+        ]
+        total = mixed[0] if len(mixed) == 1 else mixed[0] + mixed[1] + mixed[2]
+        return self.out(F.gelu(total)).view(u.shape)
 
     def kernels(self, normed: Float[Tensor, "n x z y dim"]) -> list[Tensor]:
         """K_x, K_y, K_z of a normed field, each (n, heads, points, points)."""

@@ -67,7 +67,7 @@ class ChannelGrid:
     @classmethod
     def of(cls, grid: "ChannelGrid | Mapping[str, Any]") -> "ChannelGrid":
         """A grid, or one from its plain values."""
-        if isinstance(grid, cls):
+        if isinstance(grid, ChannelGrid):
             return grid
         nx, ny, nz = (int(n) for n in grid["shape"])
         lx, lz = (float(length) for length in grid["lengths"])
