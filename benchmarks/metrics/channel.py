@@ -242,7 +242,7 @@ def crossing_time(
     Examples
     --------
     >>> import numpy as np
-    >>> crossing_time(np.array([0.9, 0.7, 0.5]), spacing=2.0, level=0.8)
+    >>> crossing_time(np.array([0.75, 0.25]), spacing=2.0, level=0.5)
     3.0
     """
     below = correlation < level
