@@ -1,5 +1,6 @@
 """Wall turbulence: direct and large-eddy simulation of the flow between two plates."""
 
+from pushforward.simulators.channel.budget import EnergyBudget, q_criterion
 from pushforward.simulators.channel.chebyshev import Chebyshev
 from pushforward.simulators.channel.checkpoint import load_state, save_state
 from pushforward.simulators.channel.closures import (
@@ -7,6 +8,7 @@ from pushforward.simulators.channel.closures import (
     DynamicSmagorinsky,
     VanDriestSmagorinsky,
 )
+from pushforward.simulators.channel.distributions import VelocityDistributions
 from pushforward.simulators.channel.filtering import CoarseView, FilterName, resample_state
 from pushforward.simulators.channel.flow import ChannelFlow, ChannelState
 from pushforward.simulators.channel.orr_sommerfeld import OrrSommerfeldMode, orr_sommerfeld
@@ -23,12 +25,15 @@ __all__ = [
     "Chebyshev",
     "CoarseView",
     "DynamicSmagorinsky",
+    "EnergyBudget",
     "FilterName",
     "OrrSommerfeldMode",
     "VanDriestSmagorinsky",
+    "VelocityDistributions",
     "load_state",
     "orr_sommerfeld",
     "perturbed",
+    "q_criterion",
     "resample_state",
     "save_state",
     "stretched_points",

@@ -132,6 +132,8 @@ class ChannelFlow:
         k2[0, 0] = 1.0  # the mean is carried apart
         self._ikx, self._ikz = 1j * self.plane.kx, 1j * self.plane.kz
         self._ikx_k2, self._ikz_k2 = self._ikx / k2, self._ikz / k2
+        # Complex, for products of real with complex tensors copy the real one every time.
+        self._k2 = self.plane.k2.to(torch.complex128)
 
     @property
     def y(self) -> Float[Tensor, " ny"]:
@@ -211,14 +213,14 @@ class ChannelFlow:
 
     def velocity(self, state: ChannelState) -> Float[Tensor, "*batch 3 nx ny nz"]:
         """u, v, w on the unpadded grid, axes (x, y, z)."""
-        fields = self.plane.to_physical(*self.coefficients(state), padded=False)
+        fields = self.plane.to_physical(torch.stack(self.coefficients(state)), padded=False)
         return fields.movedim(0, -4).movedim(-3, -2).clone()
 
     def divergence(self, state: ChannelState) -> float:
         """Largest |∇·u| on the grid."""
         u, v, w = self.coefficients(state)
         out = self._ikx * u + apply(self.wall.first, v) + self._ikz * w
-        return float(self.plane.to_physical(out, padded=False)[0].abs().max())
+        return float(self.plane.to_physical(out, padded=False).abs().max())
 
     def bulk(self, state: ChannelState) -> Float[Tensor, "*batch"]:
         """∫U dy / 2."""
@@ -268,7 +270,7 @@ class ChannelFlow:
 
     def courant(self, state: ChannelState) -> float:
         """max(|u|/dx + |v|/dy + |w|/dz); times dt it is the CFL number."""
-        u, v, w = self.plane.to_physical(*self.coefficients(state), padded=False)
+        u, v, w = self.plane.to_physical(torch.stack(self.coefficients(state)), padded=False)
         dx, dz = self.lengths[0] / self.shape[0], self.lengths[1] / self.shape[2]
         dy = torch.gradient(self.y)[0][:, None, None]
         return float((u.abs() / dx + v.abs() / dy + w.abs() / dz).max())
@@ -292,26 +294,27 @@ class ChannelFlow:
         v, phi, g, mean = state.v, state.phi, state.g, state.mean
         d2 = self.wall.second[inner]
         # ν dt ∇² of the unknowns; after a stage it follows from the stage's own equation.
-        twice = apply(d2, torch.stack((phi, g)))
-        lap_phi = nu * dt * (twice[0] - self.plane.k2 * phi[..., inner, :, :])
-        lap_g = nu * dt * (twice[1] - self.plane.k2 * g[..., inner, :, :])
+        both = torch.stack((phi, g))
+        laplacian = apply(d2, both).addcmul_(self._k2, both[..., inner, :, :], value=-1)
+        laplacian *= nu * dt
         lap_mean = nu * dt * (mean @ d2.T)
         previous: Any = None
         pressure = state.pressure_gradient
         for i, stage in enumerate(self._implicit(dt)):
             now = ChannelState(v, phi, g, mean, state.time, pressure)
             force = self._explicit(now)
-            total = [dt * GAMMA[i] * f for f in force]
-            if previous is not None:
-                total = [a + dt * ZETA[i] * b for a, b in zip(total, previous, strict=True)]
+            right = both[..., inner, :, :].add(laplacian, alpha=ALPHA[i])
+            r_mean = mean[..., inner].add(lap_mean, alpha=ALPHA[i])
+            for level, share in ((force, GAMMA[i]), (previous, ZETA[i])):
+                if level is not None:
+                    right[0].add_(level[0], alpha=dt * share)
+                    right[1].add_(level[1], alpha=dt * share)
+                    r_mean.add_(level[2], alpha=dt * share)
             previous = force
-            r_phi = phi[..., inner, :, :] + ALPHA[i] * lap_phi + total[0]
-            r_g = g[..., inner, :, :] + ALPHA[i] * lap_g + total[1]
-            r_mean = mean[..., inner] + ALPHA[i] * lap_mean + total[2]
-            v, phi, g = stage.solve_v_and_g(r_phi, r_g)
+            v, both = stage.solve_v_and_g(right)
+            phi, g = both
             mean, r_mean, pressure = self._drive(stage, r_mean, dt * (GAMMA[i] + ZETA[i]))
-            lap_phi = (phi[..., inner, :, :] - r_phi) / BETA[i]
-            lap_g = (g[..., inner, :, :] - r_g) / BETA[i]
+            laplacian = (both[..., inner, :, :] - right).div_(BETA[i])
             lap_mean = (mean[..., inner] - r_mean) / BETA[i]
         return ChannelState(v, phi, g, mean, state.time + dt, pressure)
 
@@ -332,28 +335,53 @@ class ChannelFlow:
 
     def _explicit(self, state: ChannelState) -> tuple[Tensor, Tensor, Tensor]:
         """Right-hand sides of φ, g (interior points) and of the mean, without viscosity."""
-        first, plane = self.wall.first, self.plane
-        u, v, w = self.coefficients(state)
-        du, dw = apply(first, torch.stack((u, w)))
-        velocity_and_vorticity = plane.to_physical(
-            u,
-            v,
-            w,
-            dw - self._ikz * v,
-            self._ikz * u - self._ikx * w,
-            self._ikx * v - du,
-            padded=True,
-        )
-        h1, h2, h3 = plane.to_spectral(self._cross(velocity_and_vorticity))
+        first = self.wall.first
+        h1, h2, h3 = self._rotation_force(self._velocity_and_vorticity(state))
         if self.closure is not None:
             stress = self._subgrid_force(state, self.closure)
             h1, h2, h3 = h1 + stress[0], h2 + stress[1], h3 + stress[2]
         flat = slice(1, -1)
-        along = apply(first[flat], self._ikx * h1 + self._ikz * h3)
-        force_phi = -along - plane.k2 * h2[..., flat, :, :]
-        force_g = (self._ikz * h1 - self._ikx * h3)[..., flat, :, :]
+        along = apply(first[flat], (self._ikx * h1).addcmul_(self._ikz, h3))
+        force_phi = along.addcmul_(self._k2, h2[..., flat, :, :]).neg_()
+        force_g = (self._ikz * h1[..., flat, :, :]).addcmul_(
+            self._ikx, h3[..., flat, :, :], value=-1
+        )
         mean = torch.stack((h1[..., flat, 0, 0].real, h3[..., flat, 0, 0].real), dim=-2)
         return force_phi, force_g, mean
+
+    def _velocity_and_vorticity(self, state: ChannelState) -> Tensor:
+        """Coefficients of u, v, w, ω_x, ω_y, ω_z, (6, *batch, ny, kx, kz), in a buffer.
+
+        With v'' = φ + k²v the vorticity along the walls is ω_x = (ikz φ + ikx g')/k² and
+        ω_z = (ikz g' - ikx φ)/k². At walls φ is not quite v'' - k²v, but u = 0 multiplies it there.
+        """
+        v, phi, g, mean = state.v, state.phi, state.g, state.mean
+        slope, turn = apply(self.wall.first, torch.stack((v, g)))
+        out = self.plane.buffer("kinematics", (6, *v.shape), v.dtype)
+        for target, x, along_x, z, along_z in (
+            (out[0], self._ikx_k2, slope, -self._ikz_k2, g),
+            (out[2], self._ikx_k2, g, self._ikz_k2, slope),
+            (out[3], self._ikx_k2, turn, self._ikz_k2, phi),
+            (out[5], -self._ikx_k2, phi, self._ikz_k2, turn),
+        ):
+            torch.mul(x, along_x, out=target)
+            target.addcmul_(z, along_z)
+        out[1], out[4] = v, g
+        shear = mean @ self.wall.first.T
+        out[0, ..., 0, 0], out[2, ..., 0, 0] = mean[..., 0, :], mean[..., 1, :]
+        out[3, ..., 0, 0], out[5, ..., 0, 0] = shear[..., 1, :], -shear[..., 0, :]
+        return out
+
+    def _rotation_force(self, fields: Tensor) -> Tensor:
+        """Coefficients of u × ω, (3, *batch, ny, kx, kz), a cache's worth of planes at a time."""
+        plane = self.plane
+        out = fields.new_empty(3, *fields.shape[1:])
+        source, target = fields.flatten(1, -3), out.flatten(1, -3)
+        for first in range(0, source.shape[1], plane.chunk):
+            part = slice(first, first + plane.chunk)
+            products = self._cross(plane.to_physical(source[:, part], padded=True))
+            target[:, part] = plane.to_spectral(products)
+        return out
 
     def _cross(self, fields: Tensor) -> Tensor:
         """u × ω on the planes, into a buffer that the next call overwrites."""
@@ -370,8 +398,8 @@ class ChannelFlow:
         """Velocity (3, *batch, ny, nx, nz) and gradient[i, j] = ∂u_i/∂x_j on the unpadded grid."""
         velocity = torch.stack(self.coefficients(state))
         parts = (self._ikx * velocity, apply(self.wall.first, velocity), self._ikz * velocity)
-        values = self.plane.to_physical(*velocity, padded=False).clone()
-        slopes = self.plane.to_physical(*torch.cat(parts), padded=False)
+        values = self.plane.to_physical(velocity, padded=False).clone()
+        slopes = self.plane.to_physical(torch.cat(parts), padded=False)
         return values, slopes.unflatten(0, (3, 3)).transpose(0, 1)
 
     def _subgrid_force(
