@@ -25,7 +25,7 @@ from pushforward.benchmarks.performance.turbulence_table import COMPARED_STEPS, 
 from pushforward.simulators.files import atomic_path, write_json
 from pushforward.simulators.provenance import library_versions, provenance
 
-__all__ = ["PRESETS", "run"]
+__all__ = ["PRESETS", "processor", "run"]
 
 PIECE = 100
 PRESETS: dict[str, dict[str, Any]] = {
@@ -119,7 +119,7 @@ def _distance(ours: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(ours - other).max() / np.abs(ours).max())
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's model and the number of its cores."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     model = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), "")
@@ -166,7 +166,7 @@ def run(
             entry = {
                 "n": n,
                 "threads": threads,
-                "processor": _processor(),
+                "processor": processor(),
                 "versions": versions,
                 "absent": absent,
                 "rows": rows,

@@ -1,17 +1,19 @@
 """Incompressible flow between two walls: Fourier x Chebyshev x Fourier, RK3 and Crank-Nicolson."""
 
 import math
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from pushforward.simulators.channel.closures import Closure, subgrid_force
+from pushforward.simulators.channel.rotation import RotationForm
 from pushforward.simulators.channel.transforms import PlaneTransforms
 from pushforward.simulators.channel.wall_normal import ImplicitStage, WallNormal, apply
 from pushforward.simulators.errors import DataError, DivergedError
 
-__all__ = ["ChannelFlow", "ChannelState", "Closure"]
+__all__ = ["ChannelFlow", "ChannelState"]
 
 # Spalart, Moser and Rogers: explicit γ, ζ; implicit α (old level), β (new level).
 GAMMA = (8 / 15, 5 / 12, 3 / 4)
@@ -21,17 +23,6 @@ BETA = (37 / 160, 5 / 24, 1 / 6)
 
 # Largest CFL number |u|dt/dx + |v|dt/dy + |w|dt/dz in which the explicit part is trusted.
 CFL_LIMIT = 1.7
-
-
-@runtime_checkable
-class Closure(Protocol):
-    """A sub-grid model: eddy viscosity on the grid from the velocity and its gradients."""
-
-    def __call__(
-        self, velocity: Tensor, gradient: Tensor, flow: "ChannelFlow"
-    ) -> Float[Tensor, "*batch ny nx nz"]:
-        """ν_t ≥ -ν from velocity (3, *batch, ny, nx, nz) and gradient[i, j] = ∂u_i/∂x_j."""
-        ...
 
 
 class ChannelState(NamedTuple):
@@ -128,10 +119,9 @@ class ChannelFlow:
         self.bulk_velocity, self.given_gradient = float(bulk_velocity), pressure_gradient
         self.dt, self.cfl = dt, cfl
         self._stages: tuple[float, list[ImplicitStage]] | None = None
-        k2 = self.plane.k2.clone()
-        k2[0, 0] = 1.0  # the mean is carried apart
+        self.rotation = RotationForm(self.plane, self.wall)
         self._ikx, self._ikz = 1j * self.plane.kx, 1j * self.plane.kz
-        self._ikx_k2, self._ikz_k2 = self._ikx / k2, self._ikz / k2
+        self._ikx_k2, self._ikz_k2 = self.rotation.ikx_k2, self.rotation.ikz_k2
         # Complex, for products of real with complex tensors copy the real one every time.
         self._k2 = self.plane.k2.to(torch.complex128)
 
@@ -201,7 +191,7 @@ class ChannelFlow:
         if worst > tolerance * scale and worst > 1e-12:
             raise DataError(
                 f"the velocity is not divergence-free: largest coefficient of its divergence "
-                f"{worst:.3g} beside gradients of {scale:.3g}. Project it first (`project`)."
+                f"{worst:.3g} beside gradients of {scale:.3g}. `state_from_points` makes it so."
             )
         mean = torch.stack((u[..., 0, 0].real, w[..., 0, 0].real), dim=-2)
         g = self._ikz * u - self._ikx * w
@@ -253,20 +243,48 @@ class ChannelFlow:
 
         Raises
         ------
-        DivergedError : the flow left the finite range: says at which step and time.
+        DataError : the fixed `dt` is far too long for this state on this grid; says which would do.
+        DivergedError : the flow left the finite range: says at which step and time, and the grid
+            and step in wall units. `advance_with_checkpoints` also keeps the last good state.
         """
+        self.check_step(state)
         for done in range(n_steps):
             following = self.step(state)
             if not bool(torch.isfinite(following.mean).all()):
-                u_tau = float(self.friction_velocity(state).max())
                 raise DivergedError(
                     f"the flow is not finite after step {done + 1} of {n_steps}, time "
-                    f"{following.time:.6g} h/U (u_tau before it {u_tau:.4g}, "
-                    f"CFL number {self.courant(state) * (following.time - state.time):.3g}). "
+                    f"{following.time:.6g} h/U. {self._in_wall_units(state, following.time)} "
                     "Lower dt, or refine the grid."
                 )
             state = following
         return state
+
+    def check_step(self, state: ChannelState) -> None:
+        """Refuse a fixed `dt` that is far too long for this state on this grid.
+
+        Raises
+        ------
+        DataError : its CFL number is beyond the explicit scheme's limit; says which dt would do.
+        """
+        if self.dt is None or (number := self.courant(state) * self.dt) <= CFL_LIMIT:
+            return
+        raise DataError(
+            f"dt = {self.dt} has the CFL number {number:.3g} in this flow; the explicit scheme's "
+            f"limit is {CFL_LIMIT}. Use dt = {0.8 * self.dt / number:.2g} or less, or give cfl=0.8 "
+            "instead."
+        )
+
+    def _in_wall_units(self, state: ChannelState, end: float) -> str:
+        """How the step to `end` and the grid compare with the flow before it."""
+        u_tau = float(self.friction_velocity(state).max())
+        unit = u_tau / self.viscosity
+        dx, dz = self.lengths[0] / self.shape[0], self.lengths[1] / self.shape[2]
+        step = end - state.time
+        return (
+            f"Before it: Re_tau {unit:.4g}, CFL number {self.courant(state) * step:.3g}; in wall "
+            f"units dt {step * u_tau * unit:.3g}, dx {dx * unit:.3g}, dz {dz * unit:.3g}, first "
+            f"plane {(1 + float(self.y[1])) * unit:.3g}."
+        )
 
     def courant(self, state: ChannelState) -> float:
         """max(|u|/dx + |v|/dy + |w|/dz); times dt it is the CFL number."""
@@ -336,9 +354,9 @@ class ChannelFlow:
     def _explicit(self, state: ChannelState) -> tuple[Tensor, Tensor, Tensor]:
         """Right-hand sides of φ, g (interior points) and of the mean, without viscosity."""
         first = self.wall.first
-        h1, h2, h3 = self._rotation_force(self._velocity_and_vorticity(state))
+        h1, h2, h3 = self.rotation(state.v, state.phi, state.g, state.mean)
         if self.closure is not None:
-            stress = self._subgrid_force(state, self.closure)
+            stress = subgrid_force(self, state, self.closure)
             h1, h2, h3 = h1 + stress[0], h2 + stress[1], h3 + stress[2]
         flat = slice(1, -1)
         along = apply(first[flat], (self._ikx * h1).addcmul_(self._ikz, h3))
@@ -349,51 +367,6 @@ class ChannelFlow:
         mean = torch.stack((h1[..., flat, 0, 0].real, h3[..., flat, 0, 0].real), dim=-2)
         return force_phi, force_g, mean
 
-    def _velocity_and_vorticity(self, state: ChannelState) -> Tensor:
-        """Coefficients of u, v, w, ω_x, ω_y, ω_z, (6, *batch, ny, kx, kz), in a buffer.
-
-        With v'' = φ + k²v the vorticity along the walls is ω_x = (ikz φ + ikx g')/k² and
-        ω_z = (ikz g' - ikx φ)/k². At walls φ is not quite v'' - k²v, but u = 0 multiplies it there.
-        """
-        v, phi, g, mean = state.v, state.phi, state.g, state.mean
-        slope, turn = apply(self.wall.first, torch.stack((v, g)))
-        out = self.plane.buffer("kinematics", (6, *v.shape), v.dtype)
-        for target, x, along_x, z, along_z in (
-            (out[0], self._ikx_k2, slope, -self._ikz_k2, g),
-            (out[2], self._ikx_k2, g, self._ikz_k2, slope),
-            (out[3], self._ikx_k2, turn, self._ikz_k2, phi),
-            (out[5], -self._ikx_k2, phi, self._ikz_k2, turn),
-        ):
-            torch.mul(x, along_x, out=target)
-            target.addcmul_(z, along_z)
-        out[1], out[4] = v, g
-        shear = mean @ self.wall.first.T
-        out[0, ..., 0, 0], out[2, ..., 0, 0] = mean[..., 0, :], mean[..., 1, :]
-        out[3, ..., 0, 0], out[5, ..., 0, 0] = shear[..., 1, :], -shear[..., 0, :]
-        return out
-
-    def _rotation_force(self, fields: Tensor) -> Tensor:
-        """Coefficients of u × ω, (3, *batch, ny, kx, kz), a cache's worth of planes at a time."""
-        plane = self.plane
-        out = fields.new_empty(3, *fields.shape[1:])
-        source, target = fields.flatten(1, -3), out.flatten(1, -3)
-        for first in range(0, source.shape[1], plane.chunk):
-            part = slice(first, first + plane.chunk)
-            products = self._cross(plane.to_physical(source[:, part], padded=True))
-            target[:, part] = plane.to_spectral(products)
-        return out
-
-    def _cross(self, fields: Tensor) -> Tensor:
-        """u × ω on the planes, into a buffer that the next call overwrites."""
-        u, v, w, a, b, c = fields
-        out = self.plane.buffer("cross", (3, *u.shape), u.dtype)
-        for target, (p, q, r, s) in zip(
-            out, ((v, c, w, b), (w, a, u, c), (u, b, v, a)), strict=True
-        ):
-            torch.mul(p, q, out=target)
-            target.addcmul_(r, s, value=-1)
-        return out
-
     def gradient(self, state: ChannelState) -> tuple[Tensor, Tensor]:
         """Velocity (3, *batch, ny, nx, nz) and gradient[i, j] = ∂u_i/∂x_j on the unpadded grid."""
         velocity = torch.stack(self.coefficients(state))
@@ -401,21 +374,3 @@ class ChannelFlow:
         values = self.plane.to_physical(velocity, padded=False).clone()
         slopes = self.plane.to_physical(torch.cat(parts), padded=False)
         return values, slopes.unflatten(0, (3, 3)).transpose(0, 1)
-
-    def _subgrid_force(
-        self, state: ChannelState, closure: Closure
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """∇·(2 ν_t S) as Fourier coefficients."""
-        velocity, gradient = self.gradient(state)
-        eddy = closure(velocity, gradient, self)
-        pairs = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
-        stress = self.plane.to_spectral(
-            torch.stack([eddy * (gradient[i, j] + gradient[j, i]) for i, j in pairs])
-        )
-        xx, yy, zz, xy, xz, yz = stress
-        dxy, dyy, dyz = apply(self.wall.first, torch.stack((xy, yy, yz)))
-        return (
-            self._ikx * xx + dxy + self._ikz * xz,
-            self._ikx * xy + dyy + self._ikz * yz,
-            self._ikx * xz + dyz + self._ikz * zz,
-        )
