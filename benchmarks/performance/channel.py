@@ -24,16 +24,17 @@ from pushforward.simulators.channel import (
     VanDriestSmagorinsky,
     perturbed,
 )
+from pushforward.simulators.channel.closures import Closure
 from pushforward.simulators.files import atomic_path, write_json
 from pushforward.simulators.provenance import library_versions, provenance
 
 __all__ = ["PRESETS", "run"]
 
-CLOSURES = {
-    "none": lambda: None,
-    "dynamic Smagorinsky": DynamicSmagorinsky,
-    "WALE": WALE,
-    "Smagorinsky, van Driest": VanDriestSmagorinsky,
+CLOSURES: dict[str, Closure | None] = {
+    "none": None,
+    "dynamic Smagorinsky": DynamicSmagorinsky(),
+    "WALE": WALE(),
+    "Smagorinsky, van Driest": VanDriestSmagorinsky(),
 }
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {"direct": ((8, 17, 8),), "modelled": (8, 17, 8), "repeats": 3, "seconds": 0.005},
@@ -60,7 +61,7 @@ def prepare(shape: tuple[int, int, int], closure: str) -> tuple[ChannelFlow, Cha
         shape,
         lengths=(size * math.pi, size * 0.34 * math.pi),
         viscosity=1 / 4200,
-        closure=CLOSURES[closure](),
+        closure=CLOSURES[closure],
         dt=0.01,
     )
     return flow, flow.advance(perturbed(flow, seed=0), 1)
