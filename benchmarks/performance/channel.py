@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from pushforward.benchmarks.performance.turbulence import processor
+from pushforward.benchmarks.performance.machine import processor
 from pushforward.simulators.channel import (
     WALE,
     ChannelFlow,

@@ -7,8 +7,6 @@ the fields lie apart after some steps says whether the same thing is timed.
 """
 
 import json
-import os
-import platform
 import statistics
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -19,13 +17,14 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from pushforward.benchmarks.performance.machine import processor
 from pushforward.benchmarks.performance.turbulence_methods import Case, Ours, Peer
 from pushforward.benchmarks.performance.turbulence_peers import PEERS
 from pushforward.benchmarks.performance.turbulence_table import COMPARED_STEPS, plot, table
 from pushforward.simulators.files import atomic_path, write_json
 from pushforward.simulators.provenance import library_versions, provenance
 
-__all__ = ["PRESETS", "processor", "run"]
+__all__ = ["PRESETS", "run"]
 
 PIECE = 100
 PRESETS: dict[str, dict[str, Any]] = {
@@ -117,13 +116,6 @@ def _distance(ours: np.ndarray, other: np.ndarray) -> float:
     """Greatest difference over our greatest value; a single flow is the first one of a batch."""
     ours = ours[(0,) * (ours.ndim - other.ndim)]
     return float(np.abs(ours - other).max() / np.abs(ours).max())
-
-
-def processor() -> str:
-    """The processor's model and the number of its cores."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    model = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), "")
-    return f"{model or platform.machine()}, {os.cpu_count()} cores"
 
 
 def run(
