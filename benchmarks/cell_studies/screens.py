@@ -39,7 +39,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "asked_drugs": 1,
         "steps": 3,
         "paper_steps": 1,
-        "single_steps": 2,
+        "single_steps": (2,),
     },
     "small": {
         "seeds": 3,
@@ -48,7 +48,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "asked_drugs": 3,
         "steps": 500,
         "paper_steps": 500,
-        "single_steps": 150,
+        "single_steps": (75, 150, 300),
     },
 }
 HELD_DOSE = 1000.0
@@ -123,8 +123,9 @@ def run(preset: str) -> Study:
             "`W2`: exact; `uvp`: 100 E|T − T*|²/Var(ν) in percent against the known optimal map.",
             "`floor`: another sample of the treated cells. `per-condition map`: a map fitted on "
             "treated cells of the very condition (as many as are judged), an upper row for maps "
-            "that never saw it. `neighbours' shift`: mean effect of the nearest doses of the same "
-            "drug, or of the drug nearest by the table, in the same line.",
+            "that never saw it; the claims take the number of steps at which it judges best. "
+            "`neighbours' shift`: mean effect of the nearest doses of the same drug, or of the "
+            "drug nearest by the table, in the same line.",
             f"The paper's configuration is cut to {settings['paper_steps']} of its 10,000 steps. "
             "`mode of action` has seen treated cells of the held-out drugs: an oracle.",
         ],
@@ -251,7 +252,9 @@ def _judge_all(
         add("mean shift", group, shift(x, line))
         add("neighbours' shift", group, shift(x, [screen.pair(g) for g in near(group)]))
         if name == DOSE:
-            add("per-condition map", group, _single(screen, group, settings, seed)(x).detach())
+            for steps in settings["single_steps"]:
+                single = _single(screen, group, steps, seed)
+                add(_single_row(steps), group, single(x).detach())
         for row, model in maps.items():
             with torch.no_grad():
                 add(row, group, model(x, condition=group.condition))
@@ -263,12 +266,16 @@ def _judge_all(
     return rows
 
 
-def _single(screen: Screen, group: Group, settings: dict[str, Any], seed: int) -> torch.nn.Module:
+def _single_row(steps: int) -> str:
+    return f"per-condition map, {steps} steps"
+
+
+def _single(screen: Screen, group: Group, steps: int, seed: int) -> torch.nn.Module:
     return fit_monge_map(
         {"all": screen.pair(group)},
         hidden=TUNED.hidden,
         options=TUNED.objective,
-        optimisation=replace(TUNED.optimisation, steps=settings["single_steps"]),
+        optimisation=replace(TUNED.optimisation, steps=steps),
         select_every=0,
         seed=seed,
     ).model
@@ -279,13 +286,15 @@ def _claim(study: Study) -> None:
         return study.mean(table, row, "divergence")
 
     tuned = "conditional map, tuned"
+    singles = map(_single_row, study.settings["single_steps"])
+    best = min(singles, key=lambda row: divergence(DOSE, row))
     for row in (tuned, "conditional map, paper's settings"):
-        a, b = divergence(DOSE, row), divergence(DOSE, "per-condition map")
+        a, b = divergence(DOSE, row), divergence(DOSE, best)
         study.claims.append(
             Claim(
-                f"Unseen dose, {row}: at most 10 % above the per-condition map's divergence",
+                f"Unseen dose, {row}: at most 10 % above the best per-condition map's divergence",
                 a <= 1.1 * b,
-                f"{a:.3g} against {b:.3g}, floor {divergence(DOSE, 'floor'):.3g}",
+                f"{a:.3g} against {b:.3g} ({best}), floor {divergence(DOSE, 'floor'):.3g}",
             )
         )
     for table, better in ((SIGNAL, True), (NOISE, False)):
