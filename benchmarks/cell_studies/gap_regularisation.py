@@ -21,8 +21,7 @@ __all__ = ["run_gaussians", "run_plane"]
 
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {
-        "seeds": 2,
-        "seeds_at_once": 1,
+        "seeds": 1,
         "cells": 400,
         "judged": 200,
         "plane": ["square to three corners"],
