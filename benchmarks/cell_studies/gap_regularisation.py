@@ -96,7 +96,7 @@ def fit(
             last = cast(nn.Linear, model.net.layers[-1]).weight
             last.normal_(0, 8 / last.shape[1] ** 0.5, generator=stream(seed, "start"))
     options = replace(options, batch_size=settings["batch"], **way.changes)
-    schedules: tuple[Literal["constant"], Literal["cosine"]] = ("constant", "cosine")
+    schedules: list[Literal["constant", "cosine"]] = ["constant", "cosine"]
     for part, (n, weight, schedule) in enumerate(
         zip(settings["steps"], way.weights, schedules, strict=True)
     ):
