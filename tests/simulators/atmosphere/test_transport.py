@@ -109,7 +109,7 @@ def test_kernels_equal_the_differentiable_steps(scheme):
         assert difference.numel() == 0 or float(difference.abs().max()) < 1e-12 * float(AIR.max())
 
 
-@pytest.mark.parametrize("scheme", ["upwind", "ppm", "slopes", "moments"])
+@pytest.mark.parametrize("scheme", ["upwind", "ppm", "slopes", "moments", "moments_sheared"])
 def test_unlimited_schemes_are_linear_and_have_an_exact_adjoint(scheme):
     solver = TracerTransport(GRID, scheme=scheme, dt=1)
     a, b = (random_state(solver, seed=s) for s in (1, 2))
@@ -132,7 +132,9 @@ def test_unlimited_schemes_are_linear_and_have_an_exact_adjoint(scheme):
     assert float(pairing / (out.tracer_mass.detach() * dual).sum()) == pytest.approx(1, abs=1e-13)
 
 
-@pytest.mark.parametrize("scheme", ["van_leer", "ppm_monotone", "ppm_positive", "moments_monotone"])
+@pytest.mark.parametrize(
+    "scheme", ["van_leer", "ppm_monotone", "ppm_positive", "moments_monotone", "moments_sheared"]
+)
 def test_gradients_of_fluxes_and_tracers_agree_with_differences(scheme):
     solver = TracerTransport(latlon_grid(4, 6), scheme=scheme, dt=1)
     generator = torch.Generator().manual_seed(0)
@@ -152,7 +154,7 @@ def test_gradients_of_fluxes_and_tracers_agree_with_differences(scheme):
     assert torch.autograd.gradcheck(run, (q.clone().requires_grad_(), ones), eps=1e-7, atol=1e-5)
 
 
-@pytest.mark.parametrize("scheme", ["ppm_monotone", "moments"])
+@pytest.mark.parametrize("scheme", ["ppm_monotone", "moments", "moments_sheared"])
 def test_turned_and_mirrored_problems_have_turned_and_mirrored_solutions(scheme):
     solver = TracerTransport(GRID, scheme=scheme, dt=1)
     winds = random_winds(0, 1)
@@ -224,7 +226,7 @@ def bell(lon, lat):
     return torch.where(r < 1 / 3, 500 * (1 + (3 * math.pi * r).cos()), 0.0)
 
 
-@pytest.mark.parametrize("scheme", ["van_leer", "ppm", "ppm_monotone"])
+@pytest.mark.parametrize("scheme", ["van_leer", "ppm", "ppm_monotone", "moments_sheared"])
 def test_the_way_over_the_poles_is_as_good_with_the_same_steps(scheme):
     angles = (0.0, math.pi / 2)
     errors = [error_after_revolution(scheme, angle, 32, 128, bell) for angle in angles]
