@@ -10,7 +10,8 @@ where east is west.
 The strips of a cell lose and gain air unequally, and only the other axis' sweep makes up for it.
 Hence the first sweep of a step along x ("opening") starts with equal strips and keeps count of
 what they hold at its end; the last ("closing") starts with unequal ones, such that they end equal.
-Sweeps along y ("steady") look at strips as fixed places.
+Sweeps along y ("steady") look at strips as fixed places. How the wind changes with height inside a
+layer is left out.
 """
 
 from collections.abc import Callable

@@ -239,7 +239,11 @@ class TracerTransport:
         outflow = greatest_outflow(axis, mass, flux)
         along = {"x": -1, "y": -2, "z": -3}[axis]
         after = mass - flux.diff(dim=along)
-        bad = ~(after > 0) | (~(outflow <= 1) if axis != "x" else False)
+        if axis == "x":
+            too_far = flux[..., 1:].abs() >= mass.sum(-1, keepdim=True)  # once round the globe
+        else:
+            too_far = ~(outflow <= 1)
+        bad = ~(after > 0) | too_far
         if bool(bad.any()):
             worst = torch.where(bad, outflow.nan_to_num(math.inf), -1.0).flatten().argmax()
             raise self.emptied(axis, int(worst), float(outflow.flatten()[worst]), time)
