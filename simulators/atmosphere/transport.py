@@ -36,6 +36,8 @@ from pushforward.simulators.errors import DataError
 
 __all__ = ["TracerTransport"]
 
+Sweep = tuple[str, float, Phase]  # axis, share of the fluxes, what its strips begin and end with
+
 
 class TracerTransport:
     """Transport of tracers by air-mass fluxes on the sphere, conserving both to rounding.
@@ -195,13 +197,14 @@ class TracerTransport:
             sweeps.step(fluxes)
         return sweeps.state()
 
-    def sweeps(self, layers: int) -> tuple[tuple[str, float, Phase], ...]:
-        """Axis, share of the fluxes and what strips begin and end with, of each sweep of a step."""
-        first, last = ("x", 0.5, "opening"), ("x", 0.5, "closing")
+    def sweeps(self, layers: int) -> tuple[Sweep, ...]:
+        """The sweeps of a step, in order."""
+        first: Sweep = ("x", 0.5, "opening")
+        last: Sweep = ("x", 0.5, "closing")
         if layers == 1:
             return (first, ("y", 1.0, "steady"), last)
-        half, whole = ("y", 0.5, "steady"), ("z", 1.0, "steady")
-        return (first, half, whole, half, last)
+        half: Sweep = ("y", 0.5, "steady")
+        return (first, half, ("z", 1.0, "steady"), half, last)
 
     def sweep_flux(self, axis: str, share: float, mass: Tensor, fluxes: MassFluxes) -> Tensor:
         """Air that passes the faces of one axis in one sweep, (…, faces along the axis), kg."""
