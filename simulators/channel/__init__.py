@@ -7,22 +7,29 @@ from pushforward.simulators.channel.closures import (
     DynamicSmagorinsky,
     VanDriestSmagorinsky,
 )
+from pushforward.simulators.channel.filtering import CoarseView, FilterName, resample_state
 from pushforward.simulators.channel.flow import ChannelFlow, ChannelState
 from pushforward.simulators.channel.orr_sommerfeld import OrrSommerfeldMode, orr_sommerfeld
 from pushforward.simulators.channel.start import perturbed
 from pushforward.simulators.channel.statistics import ChannelStatistics
+from pushforward.simulators.channel.stretched import PUBLISHED_STRETCHING, stretched_points
 
 __all__ = [
+    "PUBLISHED_STRETCHING",
     "WALE",
     "ChannelFlow",
     "ChannelState",
     "ChannelStatistics",
     "Chebyshev",
+    "CoarseView",
     "DynamicSmagorinsky",
+    "FilterName",
     "OrrSommerfeldMode",
     "VanDriestSmagorinsky",
     "load_state",
     "orr_sommerfeld",
     "perturbed",
+    "resample_state",
     "save_state",
+    "stretched_points",
 ]
