@@ -205,17 +205,14 @@ def _judge(
     speeds: dict[str, dict[str, float]],
     cost: dict[str, Any] | None,
 ) -> Result:
-    window, lat = forecasts.window, data.grid.lat
+    window = forecasts.window
     begun = time.perf_counter()
     predicted = row.forecast(window, window.steps)
     seconds = time.perf_counter() - begun
-    scores = score_carbon(predicted, window, lat, step_hours=data.step_hours)
+    scores = score_carbon(predicted, window, data.grid.lat, step_hours=data.step_hours)
     metrics = dict(scores.metrics)
-    risen = forecasts.risen(config.rise)
-    higher = score_carbon(row.forecast(risen, window.steps), risen, lat, step_hours=data.step_hours)
-    if "rmse" in metrics and "rmse" in higher.metrics:
-        before, after = metrics["rmse"].value, higher.metrics["rmse"].value
-        metrics["rise_loss"] = Metric(after / before - 1, 0.0, metrics["rmse"].n, "1", "lowest")
+    if cost is not None and "rmse" in metrics:
+        metrics |= _rise_loss(config, data, forecasts, row, metrics["rmse"])
     reference: dict[str, dict[str, float]] = {}
     if config.stations is not None:
         stations = open_stations(config.stations)
