@@ -43,6 +43,14 @@ def comparison_lines(board: Board) -> list[str]:
         ]
         if mass:
             line += f"; relative mass error after 90 days {', '.join(mass)}"
+        paces = [
+            f"{pace.mean / cell.mean:.2f} of {other}"
+            for other in ("upwind_winds", "upwind")
+            if (pace := board.value(model, "ms_per_step")) is not None
+            and (cell := board.value(other, "ms_per_step")) is not None
+        ]
+        if paces:
+            line += f"; a step takes {', '.join(paces)}"
         losses = [
             f"{words} {100 * cell.mean:.1f} %"
             for name, words in ((model, "centred"), (f"{model}_uncentred", "uncentred"))
