@@ -70,7 +70,7 @@ def finished(tmp_path_factory, stations):
 def test_run_writes_every_part(finished):
     folder, paths = finished
     rows = ("sfno", "sfno_free", "sfno_uncentred", "sfno_uncentred_free")
-    references = ("persistence", "upwind", "upwind_winds")
+    references = ("persistence", "upwind", "upwind_long", "upwind_winds")
     assert {p.name for p in paths} == {f"{r}-test-0.json" for r in (*rows, *references)}
     with_fixer = Result.read(folder.results / "sfno-test-0.json")
     free = Result.read(folder.results / "sfno_free-test-0.json")
@@ -210,17 +210,21 @@ def test_upwind_rows_start_at_the_truth_and_keep_the_mass(finished):
     data = open_carbon(finished[0].predictions / "data.nc")
     forecasts = cut_forecasts(TINY, split(TINY, data)[1])
     window = forecasts.window.part(0, 4)
-    held, by_winds, solved = (
+    held, by_winds, solved, long = (
         r.forecast(window, 4) for r in reference_rows(TINY, data, forecasts.starts)
     )
     truth = window.concentration[:, 1:]
-    errors = [(x - truth).square().mean((0, 2, 3, 4)).sqrt() for x in (held, by_winds, solved)]
+    errors = [
+        (x - truth).square().mean((0, 2, 3, 4)).sqrt() for x in (held, by_winds, solved, long)
+    ]
     assert errors[1][0] < errors[0][0]
     assert (errors[2] < errors[0]).all()
+    assert (errors[3] < errors[0]).all()
+    assert not torch.equal(solved, long)
     mass = (truth.double() * window.airmass[:, 1:].double()).sum((2, 3, 4))
-    for forecast in (by_winds, solved):
+    for forecast, error in ((by_winds, 1e-7), (solved, 1e-7), (long, 1e-4)):
         found = (forecast.double() * window.airmass[:, 1:].double()).sum((2, 3, 4))
-        torch.testing.assert_close(found, mass, rtol=1e-7, atol=0)
+        torch.testing.assert_close(found, mass, rtol=error, atol=0)  # long: another air mass
 
 
 def test_fluxes_from_winds_turn_one_air_mass_into_the_next():
@@ -246,6 +250,7 @@ def test_options_that_do_not_fit_are_refused():
         ({"models": ["gru"]}, "unknown models gru; known: unet, swin"),
         ({"unrolls": [1]}, "unrolls has 1 stages"),
         ({"batch_size": 0}, "batch_size = 0"),
+        ({"noise": [0.1]}, r"noise = \[0.1\] for 2 stages"),
         ({"train_share": 0.97}, "leave something for testing"),
         ({"test_data": "a.nc"}, "needs data to train on"),
         ({"grid": [8]}, "must be rows and columns"),
