@@ -59,7 +59,7 @@ def reference_rows(config: AtmosphereConfig, data: CarbonData, starts: Sequence[
     attributes = data.store.dataset.attrs
     if "simulation" in attributes:
         simulation, seed = simulation_of(attributes)
-        long = replace(simulation, step_hours=simulation.frame_hours)
+        long = replace(simulation, step_hours=float(simulation.frame_hours))
         times = [simulation.start_seconds() + s * data.step_seconds for s in starts]
         for name, solver in (("upwind", simulation), ("upwind_long", long)):
             rows.append(Row(name, _solved(solver, seed, times)))
