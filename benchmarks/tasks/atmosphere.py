@@ -189,7 +189,6 @@ def _train_all(
                     batch_size=config.batch_size,
                     spectral=config.spectral,
                     rollout_rate=config.rollout_rate,
-                    noise=config.noise,
                     seed=seed,
                     folder=folder.training / f"{variant}-{seed}",
                     fabric=fabric,

@@ -79,8 +79,6 @@ class AtmosphereConfig:
         of the mass fixer: stepwise or pinned
     unrolls, unroll_steps
         lengths of the training roll-outs, in order, and gradient steps of each
-    noise
-        of each of these stages, see `TransportObjective`; none if empty
     batch_size
         windows of single steps
     learning_rate
@@ -118,7 +116,6 @@ class AtmosphereConfig:
     fixer_reference: Literal["stepwise", "pinned"] = "pinned"
     unrolls: list[int] = field(default_factory=lambda: [1, 3, 8])
     unroll_steps: list[int] = field(default_factory=lambda: [2000, 500, 150])
-    noise: list[float] = field(default_factory=list)
     batch_size: int = 4
     learning_rate: float = 3e-3
     warm_up: int = 100
@@ -135,11 +132,6 @@ class AtmosphereConfig:
             raise DataError(
                 f"unrolls has {len(self.unrolls)} stages, unroll_steps {len(self.unroll_steps)}; "
                 "they must match and be at least one."
-            )
-        if self.noise and (len(self.noise) != len(self.unrolls) or min(self.noise) < 0):
-            raise DataError(
-                f"noise = {self.noise} for {len(self.unrolls)} stages; give each a number that is "
-                "not negative, or none at all."
             )
         if len(self.grid) != 2:
             raise DataError(f"grid = {self.grid} must be rows and columns.")

@@ -31,7 +31,6 @@ def fit_emulator(
     batch_size: int = 64,
     spectral: float = 0.1,
     rollout_rate: float = ROLLOUT_RATE,
-    noise: Sequence[float] = (),
     seed: int = 0,
     folder: Path | None = None,
     fabric: "Fabric | None" = None,
@@ -55,7 +54,6 @@ def fit_emulator(
     spectral : share of the spectral loss.
     rollout_rate : constant learning rate of roll-outs of more than one step, as a share of
         `optimisation.learning_rate`.
-    noise : of each stage, see `TransportObjective`; empty: none.
     seed : of the batches.
     folder : where checkpoints are kept, one folder a stage; None keeps nothing.
     fabric : device and precision; None: CPU, float32.
@@ -71,17 +69,11 @@ def fit_emulator(
     """
     if not stages:
         raise DataError("no stages to train; give at least one.")
-    if noise and len(noise) != len(stages):
-        raise DataError(
-            f"noise has {len(noise)} values for {len(stages)} stages; give one a stage."
-        )
     objectives = []
-    for stage, size in zip(stages, noise or [0.0] * len(stages), strict=True):
+    for stage in stages:
         batch = batch_size if stage.unroll == 1 else max(batch_size // (stage.unroll + 1), 1)
         objectives.append(
-            TransportObjective(
-                data, unroll=stage.unroll, batch_size=batch, spectral=spectral, noise=size
-            )
+            TransportObjective(data, unroll=stage.unroll, batch_size=batch, spectral=spectral)
         )
     model.calibrate(statistics)
     model.to(fabric.device if fabric is not None else torch.device("cpu"))

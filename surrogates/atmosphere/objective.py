@@ -62,10 +62,6 @@ class TransportObjective:
     std_Δ is the standard deviation of a layer's change in a step, so that quiet layers count as
     much as lively ones. Every step counts; the gradient runs through the whole roll-out.
 
-    With noise, white noise of standard deviation s · std_Δ is added to the start and not to the
-    truth, s drawn uniformly from 0 to `noise` for each sample: the network learns to damp what its
-    own errors leave at small scales, which roll-outs of hundreds of steps otherwise pile up.
-
     Parameters
     ----------
     data : the training split.
@@ -73,16 +69,10 @@ class TransportObjective:
     batch_size : windows a gradient step.
     spectral : share of the spectral loss; 0.1 as published, 0 leaves it out.
     degrees : of the spectral loss.
-    noise : largest standard deviation of noise on the start, in std_Δ; not in the published recipe.
 
     Raises
     ------
     DataError : data shorter than a window.
-
-    References
-    ----------
-    Sanchez-Gonzalez et al., "Learning to simulate complex physics with graph networks", ICML 2020
-    (noise on the start of a step).
     """
 
     def __init__(
@@ -93,17 +83,15 @@ class TransportObjective:
         batch_size: int,
         spectral: float = 0.1,
         degrees: int | None = None,
-        noise: float = 0.0,
     ):
-        if batch_size < 1 or spectral < 0 or noise < 0:
+        if batch_size < 1 or spectral < 0:
             raise DataError(
-                f"batch_size = {batch_size} must be at least 1, spectral = {spectral} and "
-                f"noise = {noise} at least 0."
+                f"batch_size = {batch_size} must be at least 1, spectral = {spectral} at least 0."
             )
         self.data, self.unroll, self.batch_size = data, unroll, batch_size
         self.starts = torch.from_numpy(data.starts(unroll))
         grid = (data.grid.n_lat, data.grid.n_lon)
-        self.share, self.noise = spectral, noise
+        self.share = spectral
         self.spectral = SpectralLoss(grid, degrees=degrees) if spectral else None
         row = data.grid.cell_area[:, 0]
         self.area = (row / row.mean()).float()[:, None]
@@ -114,12 +102,7 @@ class TransportObjective:
         device = model.offset.device
         window = self.data.windows(self.starts[draw].tolist(), self.unroll).to(device)
         draw_drops_from(model, generator)
-        start = window.concentration[:, 0]
-        if self.noise:
-            size = self.noise * torch.rand(len(start), 1, 1, 1, generator=generator)
-            white = torch.randn(start.shape, generator=generator)
-            start = start + (size * white).to(device) * model.delta_scale
-        predicted = model.rollout(start, self.unroll, condition=window)
+        predicted = model.rollout(window.concentration[:, 0], self.unroll, condition=window)
         return self.loss(model, predicted, window.concentration[:, 1:])
 
     def loss(

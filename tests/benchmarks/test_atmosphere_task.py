@@ -250,7 +250,6 @@ def test_options_that_do_not_fit_are_refused():
         ({"models": ["gru"]}, "unknown models gru; known: unet, swin"),
         ({"unrolls": [1]}, "unrolls has 1 stages"),
         ({"batch_size": 0}, "batch_size = 0"),
-        ({"noise": [0.1]}, r"noise = \[0.1\] for 2 stages"),
         ({"train_share": 0.97}, "leave something for testing"),
         ({"test_data": "a.nc"}, "needs data to train on"),
         ({"grid": [8]}, "must be rows and columns"),

@@ -27,11 +27,6 @@ from pushforward.surrogates.training import Optimisation, Stage
 GRID, LEVELS = (8, 16), 3
 
 
-def fit(model, **options):
-    stages = [Stage(1, 1), Stage(1, 2)]
-    fit_emulator(model, data(4), None, stages=stages, optimisation=Optimisation(), **options)
-
-
 def network(kind=UNet, seed=0):
     sizes = {
         UNet: {"width": 8, "stages": 2},
@@ -243,37 +238,6 @@ def test_loss_is_the_weighted_square(monkeypatch):
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_noise_is_on_the_start_alone_and_as_large_as_a_layer_s_changes(monkeypatch):
-    split = data()
-    model = CarbonEmulator(network())
-    model.calibrate(carbon_statistics(split))
-    starts, truths = [], []
-
-    def held(start, steps, *, condition):
-        starts.append(start)
-        return start[:, None].expand(-1, steps, -1, -1, -1)
-
-    def recorded(model, predicted, truth):
-        truths.append(truth)
-        return {"loss": predicted.sum()}
-
-    monkeypatch.setattr(model, "rollout", held)
-    for noise in (0.0, 0.5, 0.5):
-        objective = TransportObjective(split, unroll=2, batch_size=400, spectral=0.0, noise=noise)
-        monkeypatch.setattr(objective, "loss", recorded)
-        objective(model, torch.Generator().manual_seed(3))
-    assert torch.equal(starts[1], starts[2])
-    assert torch.equal(truths[0], truths[1])
-    white = (starts[1] - starts[0]) / model.delta_scale
-    assert white.mean().abs().item() < 0.01
-    size = white.flatten(1).std(1)
-    assert size.max().item() < 0.6
-    assert size.mean().item() == pytest.approx(0.25, rel=0.1)
-    layers = white.std((0, 2, 3))
-    torch.testing.assert_close(layers, layers.mean().expand(3), rtol=0.05, atol=0)
-
-
-@pytest.mark.usefixtures("unchecked")
 def test_errors_name_the_value():
     w, model = window(), CarbonEmulator(network()).eval()
     c = w.concentration[:, 0]
@@ -289,8 +253,6 @@ def test_errors_name_the_value():
         (lambda: fit_emulator(model, data(4), None, stages=[], optimisation=Optimisation()), "no"),
         (lambda: TransportObjective(data(4), unroll=1, batch_size=0), "batch_size = 0"),
         (lambda: TransportObjective(data(4), unroll=9, batch_size=1), "no window of 9 steps"),
-        (lambda: TransportObjective(data(4), unroll=1, batch_size=1, noise=-1.0), "noise = -1.0"),
-        (lambda: fit(model, noise=[0.1]), "noise has 1 values for 2 stages"),
     ):
         with pytest.raises(DataError, match=message):
             call()
