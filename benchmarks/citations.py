@@ -125,6 +125,36 @@ _ENTRIES = {
   booktitle = {Conference on Computer Vision and Pattern Recognition},
   year = {2022}
 }""",
+    "li2023": """@inproceedings{li2023,
+  title = {Scalable Transformer for {PDE} Surrogate Modeling},
+  author = {Li, Zijie and Shu, Dule and Barati Farimani, Amir},
+  booktitle = {Advances in Neural Information Processing Systems},
+  year = {2023}
+}""",
+    "li2021": """@inproceedings{li2021,
+  title = {{Fourier} Neural Operator for Parametric Partial Differential Equations},
+  author = {Li, Zongyi and Kovachki, Nikola and Azizzadenesheli, Kamyar and Liu, Burigede and
+            Bhattacharya, Kaushik and Stuart, Andrew and Anandkumar, Anima},
+  booktitle = {International Conference on Learning Representations},
+  year = {2021}
+}""",
+    "yang2026": """@article{yang2026,
+  title = {Implicit factorized transformer approach to fast prediction of turbulent channel flows},
+  author = {Yang, Huiyu and Wang, Yunpeng and Wang, Jianchun},
+  journal = {Science China Physics, Mechanics \\& Astronomy},
+  volume = {69},
+  number = {1},
+  pages = {214606},
+  year = {2026}
+}""",
+    "you2022": """@article{you2022,
+  title = {Learning Deep Implicit {Fourier} Neural Operators ({IFNOs}) with Applications to
+           Heterogeneous Material Modeling},
+  author = {You, Huaiqian and Zhang, Quinn and Ross, Colton J. and Lee, Chung-Hao and Yu, Yue},
+  journal = {Computer Methods in Applied Mechanics and Engineering},
+  volume = {398},
+  year = {2022}
+}""",
     "ronneberger2015": """@inproceedings{ronneberger2015,
   title = {{U-Net}: Convolutional Networks for Biomedical Image Segmentation},
   author = {Ronneberger, Olaf and Fischer, Philipp and Brox, Thomas},
@@ -145,6 +175,9 @@ CITATIONS: dict[str, tuple[str, ...]] = {
     "swin": ("pushforward", "benson2025", "liu2022"),
     "sfno": ("pushforward", "benson2025", "bonev2023"),
     "graphcast": ("pushforward", "benson2025", "lam2023"),
+    "ifactformer": ("pushforward", "yang2026", "li2023"),
+    "fno": ("pushforward", "li2021"),
+    "ifno": ("pushforward", "you2022", "li2021"),
     "monge_gap": ("uscidda2023",),
     "sinkhorn_divergence": ("feydy2019", "cuturi2013"),
     "wasserstein": ("flamary2021",),

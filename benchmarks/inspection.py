@@ -12,6 +12,7 @@ import numpy as np
 from pushforward import __version__
 from pushforward.benchmarks.result import Result
 from pushforward.datasets.cells.reader import measure_of, read_h5ad
+from pushforward.datasets.channel import describe_channel
 from pushforward.datasets.turbulence import describe_turbulence, turbulence_layout
 from pushforward.simulators.errors import DataError
 from pushforward.simulators.provenance import library_versions
@@ -54,13 +55,15 @@ def inspect_file(path: Path) -> dict[str, Any]:
             "command": result.command,
             "date": result.date,
         }
+    if path.suffix == ".npy":
+        return describe_channel(path)
     if path.suffix == ".safetensors":
         return _safetensors(path)
     if path.suffix in (".nc", ".nc4", ".netcdf"):
         return _netcdf(path)
     raise DataError(
         f"{path} is of no known kind; expected .h5ad, .json (a result), .nc, .hdf5 (turbulence), "
-        ".safetensors, or the folder of a saved model."
+        ".npy (channel), .safetensors, or the folder of a saved model."
     )
 
 
@@ -124,7 +127,9 @@ def _netcdf(path: Path) -> dict[str, Any]:
     if _is_turbulence(path):
         return describe_turbulence(path)
     try:
-        with xr.open_dataset(path) as dataset:
+        with xr.open_dataset(path, decode_times=False) as dataset:
+            if {"run", "time", "x", "y", "z"} == set(dataset.sizes):
+                return describe_channel(path)
             return {
                 "kind": "netCDF",
                 "dimensions": {str(k): int(v) for k, v in dataset.sizes.items()},

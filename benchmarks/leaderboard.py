@@ -177,9 +177,14 @@ def to_csv(results: Iterable[Result]) -> str:
 def to_markdown(boards: Sequence[Board]) -> str:
     """The tables of all boards."""
     from pushforward.benchmarks.atmosphere_report import atmosphere_markdown  # needs Board
+    from pushforward.benchmarks.channel_report import channel_markdown
     from pushforward.benchmarks.turbulence_report import turbulence_markdown
 
-    own = {"atmosphere": atmosphere_markdown, "turbulence": turbulence_markdown}
+    own = {
+        "atmosphere": atmosphere_markdown,
+        "channel": channel_markdown,
+        "turbulence": turbulence_markdown,
+    }
     return "\n".join(own.get(board.task, _board_markdown)(board) for board in boards)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pushforward import __version__
 from pushforward.benchmarks.atmosphere_report import atmosphere_section
+from pushforward.benchmarks.channel_report import channel_section
 from pushforward.benchmarks.leaderboard import (
     Board,
     make_boards,
@@ -160,5 +161,9 @@ def _board_section(board: Board) -> str:
     return "".join(parts)
 
 
-SECTIONS = {"atmosphere": atmosphere_section, "turbulence": turbulence_section}
+SECTIONS = {
+    "atmosphere": atmosphere_section,
+    "channel": channel_section,
+    "turbulence": turbulence_section,
+}
 """Task -> its own section of the page; other tasks have the common one."""

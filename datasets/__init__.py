@@ -7,6 +7,7 @@ if not __name__.startswith("pushforward."):
 
 from pushforward.datasets.atmosphere import CarbonData, CarbonWindow, open_carbon
 from pushforward.datasets.cells import CellData, CellFeatures, CellSplit, open_cells
+from pushforward.datasets.channel import ChannelData, open_channel
 from pushforward.datasets.turbulence import TurbulenceWindows, open_turbulence
 
 __all__ = [
@@ -15,8 +16,10 @@ __all__ = [
     "CellData",
     "CellFeatures",
     "CellSplit",
+    "ChannelData",
     "TurbulenceWindows",
     "open_carbon",
     "open_cells",
+    "open_channel",
     "open_turbulence",
 ]

@@ -16,7 +16,7 @@ __all__ = [
     "run_parser",
 ]
 
-TASKS = ("cells", "turbulence", "atmosphere")
+TASKS = ("cells", "turbulence", "atmosphere", "channel")
 OF_VERB = {"run": TASKS, "simulate": TASKS, "evaluate": ("cells",)}
 
 
@@ -26,6 +26,7 @@ def run_parser(task: str) -> Parser:
         "cells": lambda: cells_parser("run"),
         "turbulence": _turbulence_parser,
         "atmosphere": _atmosphere_parser,
+        "channel": _channel_parser,
     }
     return parsers[task]()
 
@@ -97,6 +98,29 @@ def _atmosphere_parser() -> Parser:
     return parser
 
 
+def _channel_parser() -> Parser:
+    from pushforward.benchmarks.tasks.channel_config import CLOSURES, MODELS, ChannelConfig
+
+    parser = Parser(
+        prog="pushforward run channel",
+        description="Train emulators of filtered channel flow and judge their forecasts and "
+        "long-run statistics beside persistence and large-eddy simulation on the same grid. "
+        "Finished parts are skipped: the same line resumes. Without --data, flows are simulated.",
+    )
+    _add_run_folder(parser, "pushforward-channel")
+    lists: dict[str, tuple[type, str]] = {
+        "models": (str, f"rows to learn, of {', '.join(MODELS)}"),
+        "les": (str, f"sub-grid models, of {', '.join(CLOSURES)}"),
+        "horizons": (int, "steps after which short forecasts are judged"),
+        "unrolls": (int, "steps of push-forward in training, stage by stage"),
+        "unroll_steps": (int, "gradient steps of each stage"),
+    }
+    for name, (kind, about) in lists.items():
+        parser.add_argument(f"--{name}", nargs="+", type=kind, help=about)
+    parser.add_class_arguments(ChannelConfig, None, skip=set(lists))
+    return parser
+
+
 def _add_run_folder(parser: Parser, out: str) -> None:
     """The options of every verb that fills a run's folder."""
     parser.add_argument("--out", default=out, help="folder of results, models and report")
@@ -112,6 +136,10 @@ def _add_run_folder(parser: Parser, out: str) -> None:
 
 def presets_of(task: str) -> dict[str, Callable[[], Any]]:
     """The named configurations of a task."""
+    if task == "channel":
+        from pushforward.benchmarks.tasks.channel_config import CHANNEL_PRESETS
+
+        return CHANNEL_PRESETS
     if task == "atmosphere":
         from pushforward.benchmarks.tasks.atmosphere_config import ATMOSPHERE_PRESETS
 
@@ -127,6 +155,10 @@ def presets_of(task: str) -> dict[str, Callable[[], Any]]:
 
 def configuration_of(task: str) -> type:
     """The class of a task's configuration."""
+    if task == "channel":
+        from pushforward.benchmarks.tasks.channel_config import ChannelConfig
+
+        return ChannelConfig
     if task == "atmosphere":
         from pushforward.benchmarks.tasks.atmosphere_config import AtmosphereConfig
 

@@ -2,8 +2,6 @@
 
 import json
 import logging
-import resource
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,7 @@ from torch import Tensor
 from pushforward.benchmarks.metrics.turbulence import energy_spectrum
 from pushforward.benchmarks.result import Metric, Result
 from pushforward.benchmarks.run_folder import RunFolder
+from pushforward.benchmarks.tasks.training import run_cost, train_missing
 from pushforward.benchmarks.tasks.turbulence_config import (
     TURBULENCE_SWEEP,
     FlowSet,
@@ -37,8 +36,14 @@ from pushforward.benchmarks.tasks.turbulence_rows import (
 from pushforward.benchmarks.tasks.turbulence_scoring import Scores, score_forecast
 from pushforward.simulators.files import write_json
 from pushforward.simulators.turbulence import vorticity
-from pushforward.surrogates.training import Progress, StopSignal, make_fabric
+from pushforward.surrogates.training import (
+    Progress,
+    StopSignal,
+    TrainingReport,
+    make_fabric,
+)
 from pushforward.surrogates.turbulence import fit_rollouts
+from pushforward.surrogates.turbulence.model import CoarseSurrogate
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -131,40 +136,28 @@ def _train_all(
     data: Tensor | None,
 ) -> dict[tuple[str, int], dict[str, Any]]:
     """Train what is not trained yet, on given or simulated frames; the cost of each model."""
-    costs: dict[tuple[str, int], dict[str, Any]] = {}
-    for seed in config.seeds:
-        for name in config.models:
-            home = _model_folder(folder, name, seed)
-            record = home / "cost.json"
-            if not record.exists():
-                if data is None:
-                    data = _simulated(config, folder)
-                    stop.raise_if_requested("the training flows")
-                model = new_model(config, name, seed)
-                reports = fit_rollouts(
-                    model,
-                    data,
-                    stages=config.stages,
-                    optimisation=config.optimisation,
-                    batch_size=config.batch_size,
-                    seed=seed,
-                    folder=folder.training / f"{name}-{seed}",
-                    fabric=fabric,
-                    label=f"{name} seed {seed}",
-                )
-                model.save(home)
-                write_json(
-                    record,
-                    {
-                        "parameters": model.n_parameters,
-                        "train_seconds": round(sum(r.seconds for r in reports), 1),
-                        "train_steps": sum(r.steps for r in reports),
-                        "losses": [float(np.mean(r.losses[-10:])) for r in reports if r.losses],
-                    },
-                )
-                stop.raise_if_requested(f"model {name} of seed {seed}")
-            costs[(name, seed)] = json.loads(record.read_text())
-    return costs
+
+    def fit(name: str, seed: int) -> tuple[CoarseSurrogate, list[TrainingReport]]:
+        nonlocal data
+        if data is None:
+            data = _simulated(config, folder)
+            stop.raise_if_requested("the training flows")
+        model = new_model(config, name, seed)
+        reports = fit_rollouts(
+            model,
+            data,
+            stages=config.stages,
+            optimisation=config.optimisation,
+            batch_size=config.batch_size,
+            seed=seed,
+            folder=folder.training / f"{name}-{seed}",
+            fabric=fabric,
+            label=f"{name} seed {seed}",
+        )
+        return model, reports
+
+    jobs = [(name, seed) for seed in config.seeds for name in config.models]
+    return train_missing(folder, jobs, fit, stop)
 
 
 def _timings(
@@ -218,9 +211,6 @@ def _judge(
     for name, value in timed.get(row.name, {}).items():
         metrics[name] = Metric(value, 0.0, 1, "s", "lowest")
     horizon = frames * config.frame_spacing
-    unit = 1 if sys.platform == "darwin" else 1024
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-    learned = cost is not None
     return Result(
         task=TASK,
         task_version=TASK_VERSION,
@@ -235,19 +225,11 @@ def _judge(
             for name, values in timed.items()
             if name.endswith("(truth)")
         },
-        cost={
-            "parameters": 0,
-            "train_seconds": 0.0,
-            "nfe": frames,
-            "device": "cpu",
-            **(cost or {}),
-            "inference_seconds": round(seconds, 4),
-            "peak_memory_mb": round(memory, 1),
-        },
+        cost=run_cost(cost, seconds=seconds, calls=frames),
         config_hash=config.hash,
         data_fingerprint=truth.fingerprint,
         headline=HEADLINE,
-        learned=learned,
+        learned=cost is not None,
         sample=_sample(config, truth, predicted, scores, pictures=seed in (0, config.seed)),
     )
 

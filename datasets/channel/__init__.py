@@ -1,5 +1,26 @@
-"""Wall turbulence: reference profiles and spectra of the literature."""
+"""Wall turbulence: a generator of filtered flows, readers of them and of reference statistics."""
 
-from pushforward.datasets.channel.reference import read_mkm_profiles, read_mkm_spectra
+from pushforward.datasets.channel.data import ChannelData
+from pushforward.datasets.channel.description import describe_channel
+from pushforward.datasets.channel.generator import generate_channel
+from pushforward.datasets.channel.reader import open_channel
+from pushforward.datasets.channel.reference import (
+    read_mkm_budget,
+    read_mkm_profiles,
+    read_mkm_spectra,
+)
+from pushforward.datasets.channel.simulation import CHANNEL_SIMULATIONS, ChannelSimulation
+from pushforward.datasets.channel.storage import write_channel
 
-__all__ = ["read_mkm_profiles", "read_mkm_spectra"]
+__all__ = [
+    "CHANNEL_SIMULATIONS",
+    "ChannelData",
+    "ChannelSimulation",
+    "describe_channel",
+    "generate_channel",
+    "open_channel",
+    "read_mkm_budget",
+    "read_mkm_profiles",
+    "read_mkm_spectra",
+    "write_channel",
+]

@@ -11,7 +11,13 @@ from pushforward.datasets.atmosphere import CarbonData, CarbonStatistics
 from pushforward.simulators.errors import DataError
 from pushforward.surrogates.atmosphere.emulator import CarbonEmulator
 from pushforward.surrogates.atmosphere.objective import TransportObjective
-from pushforward.surrogates.training import Optimisation, Stage, TrainingReport, stream, train
+from pushforward.surrogates.training import (
+    Lesson,
+    Optimisation,
+    Stage,
+    TrainingReport,
+    train_lessons,
+)
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -77,20 +83,11 @@ def fit_emulator(
         )
     model.calibrate(statistics)
     model.to(fabric.device if fabric is not None else torch.device("cpu"))
-    reports = []
-    for i, (stage, objective) in enumerate(zip(stages, objectives, strict=True)):
+    lessons = []
+    for stage, objective in zip(stages, objectives, strict=True):
         chosen = replace(optimisation, steps=stage.steps)
         if stage.unroll > 1:
             rate = optimisation.learning_rate * rollout_rate
             chosen = replace(chosen, learning_rate=rate, schedule="constant", warm_up=0)
-        report = train(
-            model,
-            objective,
-            chosen,
-            seed=stream(seed, "stage", i).initial_seed() % 2**31,
-            folder=folder / f"stage-{i}" if folder else None,
-            fabric=fabric,
-            label=f"{label}, unroll {stage.unroll}",
-        )
-        reports.append(report)
-    return reports
+        lessons.append(Lesson(objective, chosen, f"unroll {stage.unroll}"))
+    return train_lessons(model, lessons, seed=seed, folder=folder, fabric=fabric, label=label)

@@ -5,6 +5,7 @@ from pushforward.surrogates.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
+from pushforward.surrogates.training.curriculum import Lesson, train_lessons
 from pushforward.surrogates.training.devices import make_fabric, resolve_device
 from pushforward.surrogates.training.loop import Optimisation, TrainingReport, train
 from pushforward.surrogates.training.progress import Progress
@@ -14,6 +15,7 @@ from pushforward.surrogates.training.stage import Stage
 
 __all__ = [
     "Checkpoint",
+    "Lesson",
     "Optimisation",
     "Progress",
     "Stage",
@@ -25,4 +27,5 @@ __all__ = [
     "save_checkpoint",
     "stream",
     "train",
+    "train_lessons",
 ]

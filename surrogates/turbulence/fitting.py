@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pushforward.simulators.errors import DataError
-from pushforward.surrogates.training import Optimisation, TrainingReport, train
+from pushforward.surrogates.training import Lesson, Optimisation, TrainingReport, train_lessons
 from pushforward.surrogates.training.randomness import stream
 from pushforward.surrogates.turbulence.model import CoarseSurrogate
 from pushforward.surrogates.turbulence.objective import RolloutObjective, Stage
@@ -88,17 +88,14 @@ def fit_rollouts(
     generator = stream(seed, "calibration")
     some = [objectives[0].draw(generator) for _ in range(-(-CALIBRATION_WINDOWS // batch_size))]
     model.calibrate(torch.cat(some)[:, : model.frames].to(device))
-    reports = []
-    for i, (stage, objective) in enumerate(zip(stages, objectives, strict=True)):
-        rate = optimisation.learning_rate / 2**i
-        report = train(
-            model,
+    lessons = [
+        Lesson(
             objective,
-            replace(optimisation, steps=stage.steps, learning_rate=rate),
-            seed=stream(seed, "stage", i).initial_seed() % 2**31,
-            folder=folder / f"stage-{i}" if folder else None,
-            fabric=fabric,
-            label=f"{label}, unroll {stage.unroll}",
+            replace(
+                optimisation, steps=stage.steps, learning_rate=optimisation.learning_rate / 2**i
+            ),
+            f"unroll {stage.unroll}",
         )
-        reports.append(report)
-    return reports
+        for i, (stage, objective) in enumerate(zip(stages, objectives, strict=True))
+    ]
+    return train_lessons(model, lessons, seed=seed, folder=folder, fabric=fabric, label=label)

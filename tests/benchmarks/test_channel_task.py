@@ -1,0 +1,191 @@
+"""The channel task end to end, tiny; its rows, references and report."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from pushforward.benchmarks.channel_report import speed_lines
+from pushforward.benchmarks.leaderboard import make_boards, to_markdown
+from pushforward.benchmarks.page import make_page
+from pushforward.benchmarks.result import Result, read_results
+from pushforward.benchmarks.run_folder import RunFolder
+from pushforward.benchmarks.tasks import channel
+from pushforward.benchmarks.tasks.channel_config import CHANNEL_PRESETS, SIZES, ChannelConfig
+from pushforward.benchmarks.tasks.channel_data import channel_problem
+from pushforward.benchmarks.tasks.channel_les import LargeEddySimulation
+from pushforward.benchmarks.tasks.channel_rows import load_emulator, new_emulator, plain_rows
+from pushforward.benchmarks.tasks.channel_scoring import score_long, score_short
+from pushforward.datasets import open_channel
+from pushforward.datasets.channel import ChannelSimulation, generate_channel
+from pushforward.simulators.channel import ChannelFlow, CoarseView, perturbed
+from pushforward.simulators.errors import DataError, InterruptedRun
+from pushforward.surrogates.channel import ChannelGrid, StepObjective
+from pushforward.surrogates.training import StopSignal
+
+pytestmark = pytest.mark.usefixtures("unchecked")
+
+SIMULATION = ChannelSimulation(
+    points=[8, 17, 8], runs=3, dt=0.1, stride=2, spin_up=0.0, settle=0.0, time=1.4, kept=[8, 9, 8]
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return generate_channel(SIMULATION, tmp_path_factory.mktemp("data") / "channel.nc")
+
+
+@pytest.fixture(scope="module")
+def tiny(data):
+    return dataclasses.replace(
+        CHANNEL_PRESETS["smoke"](),
+        data=str(data),
+        unroll_steps=[2, 2],
+        horizons=[1, 3],
+        rollout_steps=10,
+        les_frames=4,
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, tiny):
+    """A whole tiny run."""
+    folder = RunFolder(tmp_path_factory.mktemp("run") / "out", preset="smoke")
+    return folder, channel.run(tiny, folder, device="cpu")
+
+
+def test_run_writes_every_part(finished, tiny):
+    folder, paths = finished
+    names = [*tiny.models, "persistence", "convected_persistence", "run_mean", "les_wale"]
+    assert {p.name for p in paths} == {f"{name}-test-0.json" for name in names}
+    learned = Result.read(folder.results / "ifactformer-test-0.json")
+    assert learned.learned
+    assert learned.cost["train_steps"] == 4
+    assert {"error_1", "error_3", "bounded_steps", "seconds_per_turnover"} <= set(learned.metrics)
+    assert learned.metrics["wall_slip"].value < 1e-10
+    assert learned.metrics["divergence"].value < 1e-9
+    assert set(learned.sample["attention"]["kernels"]) == {"x", "y", "z"}
+    assert learned.reference["half of the runs"]["error_U"] > 0
+    assert learned.reference["dns"]["seconds_per_turnover"] > 0
+    assert not Result.read(folder.results / "les_wale-test-0.json").learned
+    (board,) = make_boards(read_results([folder.path]))
+    assert any("times as quick as les_wale" in line for line in speed_lines(board))
+    text = to_markdown([board])
+    assert "| (half of the runs) |" in text
+    assert "| convected_persistence |" in text
+    page = make_page(read_results([folder.path]), title="t")
+    assert page.count("<svg") == 7
+
+
+def test_a_second_run_only_looks_and_a_stopped_one_resumes(finished, tiny, tmp_path, monkeypatch):
+    folder, paths = finished
+    before = {p: p.stat().st_mtime_ns for p in paths}
+    channel.run(tiny, folder, device="cpu")
+    assert before == {p: p.stat().st_mtime_ns for p in paths}
+    again = RunFolder(tmp_path / "out", preset="smoke")
+    original, calls = StepObjective.__call__, {"left": 6}
+
+    def stopping(self, model, generator):
+        calls["left"] -= 1
+        if calls["left"] == 0:
+            StopSignal._active._received = 15
+        return original(self, model, generator)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StepObjective, "__call__", stopping)
+        with pytest.raises(InterruptedRun):
+            channel.run(tiny, again, device="cpu")
+    assert not again.results.exists()
+    channel.run(tiny, again, device="cpu")
+    for path in paths:
+        content = [json.loads((f.results / path.name).read_text()) for f in (folder, again)]
+        assert content[0]["sample"] == content[1]["sample"]
+
+
+def test_rows_that_learn_nothing(tiny):
+    problem = channel_problem(tiny, open_channel(tiny.data))
+    windows = problem.windows(1, 3)
+    assert len(windows.start) == 5  # starts 0 to 4 of 8 frames
+    assert torch.equal(windows.truth[2, 0], problem.judged[0, 3])
+    rows = {row.name: row for row in plain_rows(tiny, problem)}
+    held = rows["persistence"].forecast(windows.start, 3)
+    assert torch.equal(held[:, 2], windows.start)
+    scores = score_short(problem, windows, windows.truth, [1, 3])
+    assert scores.metrics["error_3"].value == 0
+    assert scores.metrics["correlation_time"].value == pytest.approx(3 * problem.frame_spacing)
+    mean = score_short(problem, windows, rows["run_mean"].forecast(windows.start, 3), [1])
+    assert 0.5 < mean.metrics["error_1"].value < 1.1  # one, but for the run's own mean
+    long = score_long(problem, problem.judged[0])
+    assert long.metrics["bounded_steps"].value == 8
+    blown = problem.judged[0].clone()
+    blown[5] *= 10
+    lost = score_long(problem, blown)
+    assert lost.metrics["bounded_steps"].value == 5
+    assert lost.profiles is None
+    assert "error_U" not in lost.metrics
+
+
+def test_large_eddy_simulation_on_the_data_s_own_resolution_follows_the_data(tmp_path):
+    """With as many points as the simulation behind the data and no model it is that simulation."""
+    simulation = dataclasses.replace(
+        SIMULATION, points=[8, 25, 8], kept=[8, 25, 8], spacing="chebyshev", time=0.6
+    )
+    path = generate_channel(simulation, tmp_path / "fine.nc")
+    config = dataclasses.replace(
+        CHANNEL_PRESETS["smoke"](), data=str(path), validation_runs=0, horizons=[1]
+    )
+    problem = channel_problem(config, open_channel(path))
+    start, truth = problem.judged[:, 0], problem.judged[:, 1:]
+    found = LargeEddySimulation(problem, "no_model").forecast(start, truth.shape[1])
+    size = (truth[0, -1] - start[0]).abs().max()
+    assert (found - truth).abs().max() < 0.02 * size  # their time steps differ
+    with pytest.raises(DataError, match="unknown sub-grid model 'smagorinsky'"):
+        LargeEddySimulation(problem, "smagorinsky")
+
+
+def test_stretched_and_chebyshev_points_meet():
+    """A start on the published points, brought to the solver's, is the solver's own state."""
+    flow = ChannelFlow((8, 33, 8), lengths=(3.0, 1.0), viscosity=1 / 4200, dt=0.05)
+    state = flow.advance(perturbed(flow, seed=0), 5)
+    grid = ChannelGrid.published()
+    seen = CoarseView(flow, (8, 8), torch.tensor(grid.y, dtype=torch.float64))(state)
+    exact = flow.velocity(state)
+    problem = type("Problem", (), {"grid": ChannelGrid((8, 33, 8), (3.0, 1.0), grid.y)})()
+    found = LargeEddySimulation(problem, "no_model")
+    from pushforward.benchmarks.tasks.channel_les import along_y
+
+    velocity = found.projection(along_y(found.to_solver, seen))
+    assert (velocity - exact).abs().max() < 0.02 * (exact[1:]).abs().max()
+    back = along_y(found.to_data, exact)
+    torch.testing.assert_close(back, seen, atol=1e-10, rtol=0)
+
+
+def test_sizes_have_equal_parameters():
+    grid = ChannelGrid.chebyshev((16, 33, 16), (3.0, 1.0))
+    for size in ("small",):
+        config = ChannelConfig(size=size)
+        counts = [new_emulator(config, name, 0, grid=grid).n_parameters for name in SIZES[size]]
+        assert max(counts) / min(counts) < 1.05, counts
+
+
+def test_options_and_models_that_do_not_fit_are_refused(finished, tiny):
+    for change, message in (
+        ({"models": ["unet"]}, "unknown models"),
+        ({"les": ["smagorinsky"]}, "unknown les"),
+        ({"unrolls": [1]}, "unrolls has 1 stages"),
+        ({"horizons": []}, "horizons"),
+        ({"validate": True, "validation_runs": 0}, "validate needs"),
+        ({"batch_size": 0}, "batch_size = 0"),
+    ):
+        with pytest.raises(DataError, match=message):
+            dataclasses.replace(tiny, **change)
+    problem = channel_problem(tiny, open_channel(tiny.data))
+    with pytest.raises(DataError, match="too short for forecasts of 9 steps"):
+        problem.windows(1, 9)
+    folder, _ = finished
+    other = ChannelGrid.chebyshev((16, 9, 8), (3.0, 1.0))
+    with pytest.raises(DataError, match="was trained on"):
+        load_emulator(folder.models / "fno-0", other)
+    assert np.isfinite(problem.energy)
