@@ -94,7 +94,7 @@ def run(preset: str) -> Study:
             "second clean sample: no flow can be expected below it.",
             f"Judged populations have more points than the {settings['cells']} of training "
             "ones, because with as few (rows so named) the floor is most of what doing nothing "
-            "scores, and nothing can lie 30 % below flow matching.",
+            "scores, which leaves little to tell flows apart by.",
             "Training letters are judged at their training angles, unseen ones at angles of their "
             "own.",
             "One-hot conditioning meets an unseen letter with the column that training never "

@@ -38,8 +38,8 @@ def shifts(embedding):
             embed_cells=50,
             ode_steps=3,
         ),
-        options=FlowOptions(batch_size=24, populations_per_step=6),
-        optimisation=Optimisation(steps=120, learning_rate=0.01, schedule="cosine"),
+        options=FlowOptions(coupling="independent", batch_size=24, populations_per_step=6),
+        optimisation=Optimisation(steps=100, learning_rate=0.01, schedule="cosine"),
         choice=ChoiceOptions(calibrate=False),
     )
     with torch.no_grad():
