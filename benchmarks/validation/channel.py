@@ -39,10 +39,18 @@ TERMS = ("production", "dissipation", "turbulent_transport", "viscous_transport"
 
 
 def simulate(
-    shape: tuple[int, int, int], *, discard: float, average: float, cfl: float, seed: int
+    shape: tuple[int, int, int],
+    *,
+    discard: float,
+    average: float,
+    cfl: float,
+    seed: int,
+    box: tuple[float, float] = (1.0, 0.34),
 ) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
-    """Profiles, budget and distributions of a minimal flow unit; times in h/u_τ."""
-    flow = ChannelFlow(shape, lengths=(math.pi, 0.34 * math.pi), viscosity=VISCOSITY, cfl=cfl)
+    """Profiles, budget and distributions; times in h/u_τ, lengths of the box in π."""
+    flow = ChannelFlow(
+        shape, lengths=(math.pi * box[0], math.pi * box[1]), viscosity=VISCOSITY, cfl=cfl
+    )
     state = perturbed(flow, seed=seed)
     block = 2 * H_OVER_U_TAU
     statistics = ChannelStatistics(flow, block_time=block)
@@ -63,6 +71,7 @@ def simulate(
                 progress.advance(re_tau=float(flow.friction_velocity(state)) / VISCOSITY)
     run = {
         "shape": list(shape),
+        "box_over_pi": list(box),
         "steps": steps,
         "seconds": time.perf_counter() - start,
         "time_h_over_u_tau_discarded": discard,
@@ -153,7 +162,7 @@ def plot(
     axes[1, 1].set_xlim(0, 80)
     figure.tight_layout(rect=(0, 0, 1, 0.95))
     figure.suptitle(
-        f"Minimal flow unit, Re_tau {profiles.attrs['re_tau']:.1f} (colour) and Moser, Kim, "
+        f"Direct simulation, Re_tau {profiles.attrs['re_tau']:.1f} (colour) and Moser, Kim, "
         f"Mansour, Re_tau {reference.attrs['re_tau']:.1f} (dashed)"
     )
     with atomic_path(target) as temporary:
@@ -171,6 +180,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--reference", type=Path, required=True, help="folder of chan180")
     parser.add_argument("--out", type=Path, default=Path("channel-validation"))
     parser.add_argument("--shape", type=int, nargs=3, default=(32, 65, 32), help="nx ny nz")
+    parser.add_argument(
+        "--box",
+        type=float,
+        nargs=2,
+        default=(1.0, 0.34),
+        help="lengths along x and z in units of pi; the default is a minimal flow unit",
+    )
     parser.add_argument("--discard", type=float, default=8.0, help="h/u_tau before averaging")
     parser.add_argument("--average", type=float, default=60.0, help="h/u_tau of averaging")
     parser.add_argument("--cfl", type=float, default=0.8)
@@ -186,6 +202,7 @@ def main(arguments: list[str] | None = None) -> None:
         average=options.average,
         cfl=options.cfl,
         seed=options.seed,
+        box=tuple(options.box),
     )
     options.out.mkdir(parents=True, exist_ok=True)
     target = options.out / "minimal_unit.nc"

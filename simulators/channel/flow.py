@@ -120,10 +120,9 @@ class ChannelFlow:
         self.dt, self.cfl = dt, cfl
         self._stages: tuple[float, list[ImplicitStage]] | None = None
         self.rotation = RotationForm(self.plane, self.wall)
-        self._ikx, self._ikz = 1j * self.plane.kx, 1j * self.plane.kz
+        self._ikx, self._ikz = self.rotation.ikx, self.rotation.ikz
         self._ikx_k2, self._ikz_k2 = self.rotation.ikx_k2, self.rotation.ikz_k2
-        # Complex, for products of real with complex tensors copy the real one every time.
-        self._k2 = self.plane.k2.to(torch.complex128)
+        self._k2 = self.rotation.k2
 
     @property
     def y(self) -> Float[Tensor, " ny"]:
@@ -353,19 +352,13 @@ class ChannelFlow:
 
     def _explicit(self, state: ChannelState) -> tuple[Tensor, Tensor, Tensor]:
         """Right-hand sides of φ, g (interior points) and of the mean, without viscosity."""
-        first = self.wall.first
-        h1, h2, h3 = self.rotation(state.v, state.phi, state.g, state.mean)
+        flat, extra = slice(1, -1), None
         if self.closure is not None:
-            stress = subgrid_force(self, state, self.closure)
-            h1, h2, h3 = h1 + stress[0], h2 + stress[1], h3 + stress[2]
-        flat = slice(1, -1)
-        along = apply(first[flat], (self._ikx * h1).addcmul_(self._ikz, h3))
-        force_phi = along.addcmul_(self._k2, h2[..., flat, :, :]).neg_()
-        force_g = (self._ikz * h1[..., flat, :, :]).addcmul_(
-            self._ikx, h3[..., flat, :, :], value=-1
-        )
-        mean = torch.stack((h1[..., flat, 0, 0].real, h3[..., flat, 0, 0].real), dim=-2)
-        return force_phi, force_g, mean
+            extra = torch.stack(subgrid_force(self, state, self.closure))
+        terms, mean = self.rotation(state.v, state.phi, state.g, state.mean, extra)
+        along = apply(self.wall.first[flat], terms[0])
+        force_phi = along.add_(terms[1][..., flat, :, :]).neg_()
+        return force_phi, terms[2][..., flat, :, :], mean[..., flat]
 
     def gradient(self, state: ChannelState) -> tuple[Tensor, Tensor]:
         """Velocity (3, *batch, ny, nx, nz) and gradient[i, j] = ∂u_i/∂x_j on the unpadded grid."""

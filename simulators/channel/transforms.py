@@ -86,7 +86,7 @@ class PlaneTransforms:
     def chunk(self) -> int:
         """Padded planes that six fields can fill before they outgrow a processor's cache."""
         mx, mz = self.points(True)
-        return 1 << 30 if self.device.type != "cpu" else max(1, CACHE // (6 * 8 * mx * mz))
+        return 1 << 30 if self.device.type != "cpu" else max(4, CACHE // (6 * 8 * mx * mz))
 
     def to_physical(
         self, coefficients: Complex[Tensor, "*planes kx kz"], *, padded: bool
@@ -101,7 +101,7 @@ class PlaneTransforms:
         half = self._along_x(coefficients, mx)
         out = self.buffer("physical", (*lead, mx, mz), torch.float64)
         torch.mm(
-            torch.view_as_real(half).reshape(-1, 2 * self.modes[1]),
+            torch.view_as_real(half.contiguous()).view(-1, 2 * self.modes[1]),
             self._back_z(mz),
             out=out.view(-1, mz),
         )
