@@ -21,6 +21,7 @@ COLOURS = {
     "graphcast": "#CC79A7",
     "persistence": "#999999",
     "upwind": "#E69F00",
+    "upwind_long": "#7A5195",
     "upwind_winds": "#F0E442",
 }
 CURVES = {
@@ -95,7 +96,7 @@ def plot_maps(board: Board, rows: Sequence[str]) -> "Figure":
         if found:
             truth = truth or found[0].sample["maps"]["truth"]
             forecasts[name] = found[0].sample["maps"]["forecast"]
-    days = list(truth)
+    days = sorted(truth, key=int)
     figure = new_figure(3.0 * len(days) + 1.0, 1.6 * (len(forecasts) + 1) + 0.3)
     axes = figure.subplots(len(forecasts) + 1, len(days), squeeze=False)
     area = {"origin": "lower", "extent": (0, 360, -90, 90), "aspect": "auto"}

@@ -14,9 +14,11 @@ NOTE = (
     "blind to bias, which stands beside it. rise_loss is the relative growth of rmse when all CO2 "
     "is higher than in training by the rise stated. Names ending in _free have no mass fixer, "
     "uncentred ones see the level of CO2. upwind_winds is driven by what emulators are given; "
-    "upwind is the simulator with that scheme. ± is the standard error over seeds where there are "
-    "several, else over starts."
+    "upwind is the simulator with that scheme, upwind_long in steps as long as the data's. ± is "
+    "the standard error over seeds where there are several, else over starts."
 )
+
+UPWIND = ("upwind_winds", "upwind", "upwind_long")
 
 
 def comparison_lines(board: Board) -> list[str]:
@@ -32,7 +34,7 @@ def comparison_lines(board: Board) -> list[str]:
             continue
         parts = [
             f"{other} {own.mean / cell.mean:.2f}"
-            for other in ("persistence", "upwind_winds", "upwind")
+            for other in ("persistence", *UPWIND)
             if (cell := board.value(other, "rmse")) is not None
         ]
         line = f"{model}: rmse over that of {', '.join(parts)}"
@@ -43,8 +45,16 @@ def comparison_lines(board: Board) -> list[str]:
         ]
         if mass:
             line += f"; relative mass error after 90 days {', '.join(mass)}"
+        paces = [
+            f"{pace.mean / cell.mean:.2f} of {other}"
+            for other in UPWIND
+            if (pace := board.value(model, "ms_per_step")) is not None
+            and (cell := board.value(other, "ms_per_step")) is not None
+        ]
+        if paces:
+            line += f"; a step takes {', '.join(paces)}"
         losses = [
-            f"{words} {100 * cell.mean:.1f} %"
+            f"{words} {round(100 * cell.mean, 1) + 0.0} %"
             for name, words in ((model, "centred"), (f"{model}_uncentred", "uncentred"))
             if (cell := board.value(name, "rise_loss")) is not None
         ]
@@ -127,4 +137,6 @@ def atmosphere_section(board: Board) -> str:
 def _text(metric: str, cell: Cell) -> str:
     if metric.startswith("rel_mass"):
         return f"{cell.mean:.1e}"
+    if metric == "ms_per_step":
+        return f"{cell.mean:.2f}"  # timed once for all seeds
     return cell.text()

@@ -124,8 +124,10 @@ def plot_scatter(samples: Sequence[tuple[str, dict[str, Any]]]) -> "Figure":
         loc="outside lower center",
         ncols=3,
         frameon=False,
-        fontsize=9,
+        fontsize=8,
         markerscale=1.5,
+        columnspacing=1.0,
+        handletextpad=0.4,
     )
     return figure
 

@@ -23,7 +23,7 @@ from pushforward.surrogates.training import Optimisation, stream
 __all__ = ["run"]
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "smoke": {"seeds": 1, "steps": 20, "batch": 64, "cells": 100, "width": 16},
+    "smoke": {"seeds": 1, "steps": 4, "batch": 32, "cells": 60, "width": 8},
     "small": {"seeds": 3, "steps": 500, "batch": 256, "cells": 1000, "width": 64},
 }
 SIGMA = 0.1  # of the Schroedinger bridge, in units of the cells' scale
@@ -58,7 +58,7 @@ def run(preset: str, data: Path | None = None) -> Study:
             "Straight models interpolate linearly between the neighbouring times, so the best they "
             "can learn is the OT midpoint. `curved` ones let the population's mean follow a cubic "
             "spline through the means of all measured times (`TrajectoryOptions.curvature`).",
-            "The form of the curvature was settled on after three splines had been compared on "
+            "The form of the curvature was settled on after four splines had been compared on "
             "these left-out times (one draw, no network); nothing else was tuned on them.",
         ],
         settings={**settings, "sigma": SIGMA, "times": list(course.times)},

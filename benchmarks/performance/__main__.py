@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from . import atmosphere, cells, transport, turbulence
+from . import atmosphere, cells, channel, transport, turbulence
 from .turbulence_peers import PEERS
 
 
@@ -16,6 +16,7 @@ def main() -> None:
     ot = suites.add_parser("ot", help="optimal transport beside POT and GeomLoss")
     disk = suites.add_parser("cells", help="reading cells from disk, and a fit")
     sphere = suites.add_parser("atmosphere", help="transport of tracers on the sphere")
+    walls = suites.add_parser("channel", help="time steps of the channel solver and its models")
     flows = suites.add_parser(
         "turbulence",
         help="turbulence solvers beside jax-cfd, exponax and torch-cfd",
@@ -27,6 +28,7 @@ def main() -> None:
         ("ot", ot, transport, 1),
         ("cells", disk, cells, 2),
         ("atmosphere", sphere, atmosphere, 2),
+        ("channel", walls, channel, 2),
         ("turbulence", flows, turbulence, 1),
     ):
         folder = Path(f"performance-{name}")
@@ -48,6 +50,8 @@ def main() -> None:
         cells.run(chosen.preset, chosen.out, threads=chosen.threads, n_cells=chosen.cells)
     elif chosen.suite == "atmosphere":
         atmosphere.run(chosen.preset, chosen.out, threads=chosen.threads)
+    elif chosen.suite == "channel":
+        channel.run(chosen.preset, chosen.out, threads=chosen.threads)
     else:
         given = {name: getattr(chosen, name.replace("-", "_")) for name in PEERS}
         turbulence.run(

@@ -31,7 +31,16 @@ TRACERS = (
     tracers.slotted_cylinders,
     tracers.correlated_bells,
 )
-SCHEMES = ("upwind", "van_leer", "ppm", "ppm_monotone", "slopes", "moments", "moments_monotone")
+SCHEMES = (
+    "upwind",
+    "van_leer",
+    "ppm",
+    "ppm_monotone",
+    "slopes",
+    "moments",
+    "moments_monotone",
+    "moments_sheared",
+)
 PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {
         "rows": 12,

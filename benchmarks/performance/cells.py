@@ -25,6 +25,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "smoke": {"cells": 20_000, "rounds": 1, "steps": 20, "hidden": (16,), "genes": 60},
     "small": {"cells": 1_000_000, "rounds": 2, "steps": 500, "hidden": (64,) * 4, "genes": 1000},
 }
+SHUFFLED = "ours, shuffled, CSR batches"
 CONTIGUOUS = {n: f"anndata, contiguous blocks of {n}" for n in (BATCH, LARGE)}
 OPTIONS = MongeOptions(fit_eps=0.05, batch_size=128)
 
@@ -114,7 +115,25 @@ def table(results: dict[str, Any]) -> str:
             f"| seed {seed} | {fit['seconds']:.1f} | {fit['W2']:.2f} | {fit['W2 identity']:.2f} | "
             f"{fit['W2 floor']:.2f} |"
         )
+    lines += ["", *(f"- {line}" for line in asked_and_found(results))]
     return "\n".join(lines) + "\n"
+
+
+def asked_and_found(results: dict[str, Any]) -> list[str]:
+    """What was asked of reading and of the fit, and whether the measurements give it."""
+
+    def rate(name: str) -> float:
+        return statistics.median(r["cells"] / r["seconds"] for r in results["reading"][name])
+
+    share, base = rate(SHUFFLED) / rate(CONTIGUOUS[BATCH]), CONTIGUOUS[BATCH]
+    peak = max(r["peak_mb"] for r in results["reading"][SHUFFLED])
+    slowest = max(fit["seconds"] for fit in results["training"])
+    found = [
+        (f"a shuffled epoch at 70 % of the speed of {base} or more", share >= 0.7, f"{share:.0%}"),
+        ("its resident memory below 1 GB", peak < 1000, f"{peak:.0f} MB"),
+        ("a map in 50 dimensions within 2 minutes", slowest <= 120, f"{slowest:.1f} s at most"),
+    ]
+    return [f"{'Reached' if ok else 'Missed'}: {text} ({value})." for text, ok, value in found]
 
 
 def _plot(results: dict[str, Any], path: Path) -> None:

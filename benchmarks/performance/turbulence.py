@@ -7,8 +7,6 @@ the fields lie apart after some steps says whether the same thing is timed.
 """
 
 import json
-import os
-import platform
 import statistics
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -19,6 +17,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from pushforward.benchmarks.performance.machine import processor
 from pushforward.benchmarks.performance.turbulence_methods import Case, Ours, Peer
 from pushforward.benchmarks.performance.turbulence_peers import PEERS
 from pushforward.benchmarks.performance.turbulence_table import COMPARED_STEPS, plot, table
@@ -119,13 +118,6 @@ def _distance(ours: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(ours - other).max() / np.abs(ours).max())
 
 
-def _processor() -> str:
-    """The processor's model and the number of its cores."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    model = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), "")
-    return f"{model or platform.machine()}, {os.cpu_count()} cores"
-
-
 def run(
     preset: str,
     out: Path,
@@ -166,7 +158,7 @@ def run(
             entry = {
                 "n": n,
                 "threads": threads,
-                "processor": _processor(),
+                "processor": processor(),
                 "versions": versions,
                 "absent": absent,
                 "rows": rows,

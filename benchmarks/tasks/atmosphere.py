@@ -5,8 +5,9 @@ import logging
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,8 +19,8 @@ from pushforward.benchmarks.run_folder import RunFolder
 from pushforward.benchmarks.tasks.atmosphere_config import ATMOSPHERE_SWEEP, AtmosphereConfig
 from pushforward.benchmarks.tasks.atmosphere_data import (
     ForecastSet,
-    carbon_data,
     cut_forecasts,
+    simulated_data,
     split,
 )
 from pushforward.benchmarks.tasks.atmosphere_rows import (
@@ -35,7 +36,9 @@ from pushforward.benchmarks.tasks.atmosphere_stations import station_metrics
 from pushforward.datasets.atmosphere import (
     CarbonData,
     CarbonStatistics,
+    Station,
     carbon_statistics,
+    open_carbon,
     open_stations,
 )
 from pushforward.simulators.files import write_json
@@ -84,18 +87,21 @@ def run(config: AtmosphereConfig, folder: RunFolder, *, device: str = "auto") ->
     ------
     DataError, DivergedError, InterruptedRun : with the exit codes 3, 4 and 75.
     """
+    # What is given is read, and refused, before anything is written.
+    stations = [] if config.stations is None else open_stations(config.stations)
+    given: Material | None = None
+    if config.data is not None:
+        fresh = not folder.config_file.is_file()
+        given = _prepare(config, open_carbon(config.data), stations, read=fresh)
     fabric = make_fabric(device)
     folder.claim(config.plain(), sweep=ATMOSPHERE_SWEEP)
     with StopSignal() as stop:
-        data = carbon_data(config, folder)
-        training, test = split(config, data)
-        if config.test_data is not None:
-            data = test  # what the starts of the forecasts are counted in
-        costs = _train_all(config, folder, training, fabric, stop)
-        forecasts = cut_forecasts(config, test)
-        speeds = _speeds(config, folder, test, fabric)
+        material = given or _prepare(config, simulated_data(config, folder), stations)
+        costs = _train_all(config, folder, material.training, fabric, stop)
+        speeds = _speeds(config, folder, material.test, fabric)
         stop.raise_if_requested("every trained model and timing")
-        plain = [(row, 0) for row in reference_rows(config, data, forecasts.starts)]
+        references = reference_rows(config, material.data, material.forecasts.starts)
+        plain = [(row, 0) for row in references]
         work = plain + [
             (row, seed)
             for seed in config.seeds
@@ -109,11 +115,40 @@ def run(config: AtmosphereConfig, folder: RunFolder, *, device: str = "auto") ->
                 written.append(path)
                 if not path.exists():
                     cost = costs.get((row.variant, seed))
-                    result = _judge(config, folder, data, forecasts, row, seed, speeds, cost)
+                    result = _judge(config, folder, material, row, seed, speeds, cost)
                     result.write(folder.results)
                 progress.advance()
                 stop.raise_if_requested("every finished part")
     return written
+
+
+class Material(NamedTuple):
+    """What a run works on."""
+
+    data: CarbonData  # that the starts of the forecasts are counted in
+    training: CarbonData
+    test: CarbonData
+    forecasts: ForecastSet
+    stations: Sequence[Station]
+    known: dict[str, Metric]  # scores of the truth at the stations
+
+
+def _prepare(
+    config: AtmosphereConfig,
+    data: CarbonData,
+    stations: Sequence[Station],
+    *,
+    read: bool = False,
+) -> Material:
+    """Split the data, cut the forecasts, score the truth; `read` the training part as well."""
+    training, test = split(config, data)
+    if config.test_data is not None:
+        data = test
+    forecasts = cut_forecasts(config, test)
+    known: dict[str, Metric] = {}
+    if stations:
+        known = station_metrics(stations, data, forecasts, forecasts.window.concentration[:, 1:])
+    return Material(data, training.load() if read else training, test, forecasts, stations, known)
 
 
 def _model_folder(folder: RunFolder, variant: str, seed: int) -> Path:
@@ -198,31 +233,25 @@ def _speeds(
 def _judge(
     config: AtmosphereConfig,
     folder: RunFolder,
-    data: CarbonData,
-    forecasts: ForecastSet,
+    material: Material,
     row: Row,
     seed: int,
     speeds: dict[str, dict[str, float]],
     cost: dict[str, Any] | None,
 ) -> Result:
-    window, lat = forecasts.window, data.grid.lat
+    data, forecasts = material.data, material.forecasts
+    window = forecasts.window
     begun = time.perf_counter()
     predicted = row.forecast(window, window.steps)
     seconds = time.perf_counter() - begun
-    scores = score_carbon(predicted, window, lat, step_hours=data.step_hours)
+    scores = score_carbon(predicted, window, data.grid.lat, step_hours=data.step_hours)
     metrics = dict(scores.metrics)
-    risen = forecasts.risen(config.rise)
-    higher = score_carbon(row.forecast(risen, window.steps), risen, lat, step_hours=data.step_hours)
-    if "rmse" in metrics and "rmse" in higher.metrics:
-        before, after = metrics["rmse"].value, higher.metrics["rmse"].value
-        metrics["rise_loss"] = Metric(after / before - 1, 0.0, metrics["rmse"].n, "1", "lowest")
+    if cost is not None and "rmse" in metrics:
+        metrics |= _rise_loss(config, data, forecasts, row, metrics["rmse"])
     reference: dict[str, dict[str, float]] = {}
-    if config.stations is not None:
-        stations = open_stations(config.stations)
-        truth = window.concentration[:, 1:]
-        metrics |= station_metrics(stations, data, forecasts, predicted)
-        known = station_metrics(stations, data, forecasts, truth)
-        reference["truth"] = {name: metric.value for name, metric in known.items()}
+    if material.stations:
+        metrics |= station_metrics(material.stations, data, forecasts, predicted)
+        reference["truth"] = {name: metric.value for name, metric in material.known.items()}
     for mode, value in speeds.get(row.name, {}).items():
         name = "ms_per_step" if mode == "compute" else f"ms_per_step_{mode}"
         metrics[name] = Metric(value, 0.0, 1, "ms", "lowest")

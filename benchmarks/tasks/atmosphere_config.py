@@ -22,9 +22,9 @@ SIZES: dict[str, dict[str, dict[str, int]]] = {
     },
     "small": {
         "unet": {"width": 32},
-        "swin": {"width": 48, "depth": 2, "heads": 4},
-        "sfno": {"width": 32, "depth": 4},
-        "graphcast": {"width": 32, "depth": 3, "refinements": 2},
+        "swin": {"width": 64, "depth": 4, "heads": 4, "patch": 2},
+        "sfno": {"width": 48, "depth": 3},
+        "graphcast": {"width": 32, "depth": 2, "refinements": 2},
     },
 }
 
@@ -65,7 +65,8 @@ class AtmosphereConfig:
     start_every_days
         between the starts of forecasts in the test period
     rise
-        ppm added to the starts of a second set of forecasts, as if CO2 had risen since training
+        ppm added to the starts of a second set of learned forecasts, as if CO2 had risen since
+        training
     models
         networks, of unet, swin, sfno, graphcast
     uncentred
@@ -81,7 +82,9 @@ class AtmosphereConfig:
     batch_size
         windows of single steps
     learning_rate
-        at the start; cosine to a hundredth of it in single steps
+        largest; after a linear warm-up, cosine to a hundredth of it in single steps
+    warm_up
+        steps of the warm-up
     rollout_rate
         constant learning rate of longer roll-outs, as a share of `learning_rate`
     spectral
@@ -111,11 +114,12 @@ class AtmosphereConfig:
     size: Literal["tiny", "small", "paper"] = "small"
     fixer: Literal["scale", "shift", "additive", "clip"] = "scale"
     fixer_reference: Literal["stepwise", "pinned"] = "pinned"
-    unrolls: list[int] = field(default_factory=lambda: [1, 3, 5])
-    unroll_steps: list[int] = field(default_factory=lambda: [1500, 60, 40])
-    batch_size: int = 8
-    learning_rate: float = 2e-3
-    rollout_rate: float = 0.05
+    unrolls: list[int] = field(default_factory=lambda: [1, 3, 8])
+    unroll_steps: list[int] = field(default_factory=lambda: [2000, 500, 150])
+    batch_size: int = 4
+    learning_rate: float = 3e-3
+    warm_up: int = 100
+    rollout_rate: float = 0.1
     spectral: float = 0.1
     speed_steps: int = 120
     speed_repeats: int = 5
@@ -170,12 +174,13 @@ class AtmosphereConfig:
 
     @property
     def optimisation(self) -> Optimisation:
-        """Of the first stage; as published but for the warm-up and the number of steps."""
+        """Of single steps; as published but for the numbers of steps."""
         return Optimisation(
             learning_rate=self.learning_rate,
             weight_decay=0.1,
             schedule="cosine",
             clip_norm=32.0,
+            warm_up=self.warm_up,
         )
 
     @property
@@ -196,7 +201,7 @@ class AtmosphereConfig:
 
 
 def _small() -> AtmosphereConfig:
-    return AtmosphereConfig()
+    return AtmosphereConfig(n_seeds=3)
 
 
 def _smoke() -> AtmosphereConfig:
@@ -213,6 +218,7 @@ def _smoke() -> AtmosphereConfig:
         size="tiny",
         unrolls=[1, 3],
         unroll_steps=[20, 3],
+        warm_up=2,
         batch_size=4,
         speed_steps=4,
         speed_repeats=2,
@@ -235,6 +241,7 @@ def _paper() -> AtmosphereConfig:
         unroll_steps=[100_000, *[400] * 15],
         batch_size=64,
         learning_rate=1e-3,
+        warm_up=1000,
         rollout_rate=0.01,
     )
 

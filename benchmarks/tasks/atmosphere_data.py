@@ -9,7 +9,7 @@ from pushforward.simulators.atmosphere import CarbonSimulation
 from pushforward.simulators.errors import DataError
 from pushforward.surrogates.training import Progress
 
-__all__ = ["ForecastSet", "carbon_data", "cut_forecasts", "split"]
+__all__ = ["ForecastSet", "cut_forecasts", "simulated_data", "split"]
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,8 @@ def simulation(config: AtmosphereConfig) -> CarbonSimulation:
     )
 
 
-def carbon_data(config: AtmosphereConfig, folder: RunFolder) -> CarbonData:
-    """The data given, or those simulated into the run's folder, in memory."""
-    if config.data is not None:
-        return open_carbon(config.data)
+def simulated_data(config: AtmosphereConfig, folder: RunFolder) -> CarbonData:
+    """Data simulated into the run's folder, unless they are there."""
     path = folder.predictions / "data.nc"
     if not path.exists():
         simulator = simulation(config)

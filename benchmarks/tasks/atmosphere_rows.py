@@ -1,7 +1,7 @@
 """The rows of the atmosphere task: every way to forecast CO2 from one start."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from pushforward.benchmarks.tasks.atmosphere_config import SIZES, AtmosphereConfig
 from pushforward.benchmarks.tasks.atmosphere_upwind import upwind_rollout
 from pushforward.datasets.atmosphere import CarbonData, CarbonWindow
-from pushforward.simulators.atmosphere import simulation_of
+from pushforward.simulators.atmosphere import CarbonSimulation, simulation_of
 from pushforward.surrogates.atmosphere import NETWORKS, CarbonEmulator, MassFixer, with_fixer
 
 __all__ = ["Row", "emulator_rows", "load_emulator", "new_emulator", "reference_rows"]
@@ -40,8 +40,9 @@ def reference_rows(config: AtmosphereConfig, data: CarbonData, starts: Sequence[
     """Rows that learn nothing.
 
     `persistence` holds the start. `upwind_winds` is first-order upwind transport by the winds, air
-    and fluxes that emulators are given. `upwind`, where the data were simulated, is the simulator
-    itself, mixing and all, with that scheme in place of its own: what cheap numerics can do.
+    and fluxes that emulators are given. Where the data were simulated, `upwind` is the simulator
+    itself, mixing and all, with that scheme in place of its own: what cheap numerics can do; and
+    `upwind_long` takes one step from time to time of the data, which is as cheap as it gets.
 
     Parameters
     ----------
@@ -58,24 +59,32 @@ def reference_rows(config: AtmosphereConfig, data: CarbonData, starts: Sequence[
     attributes = data.store.dataset.attrs
     if "simulation" in attributes:
         simulation, seed = simulation_of(attributes)
-        model = simulation.model(seed=seed, scheme="upwind")
-        per_step = simulation.steps_a_frame
-
-        def solved(window: CarbonWindow, steps: int) -> Forecast:
-            parts = []
-            for i, start in enumerate(starts):
-                time = simulation.start_seconds() + start * data.step_seconds
-                air = window.airmass[i, 0].double() * 1e12
-                state = model.restart(air, window.concentration[i, 0].double() / 1e6, time=time)
-                kept = []
-                for _ in range(steps):
-                    state = model.advance(state, per_step)
-                    kept.append(state.mixing_ratio[0].float() * 1e6)
-                parts.append(torch.stack(kept))
-            return torch.stack(parts)
-
-        rows.append(Row("upwind", solved))
+        long = replace(simulation, step_hours=float(simulation.frame_hours))
+        times = [simulation.start_seconds() + s * data.step_seconds for s in starts]
+        for name, solver in (("upwind", simulation), ("upwind_long", long)):
+            rows.append(Row(name, _solved(solver, seed, times)))
     return rows
+
+
+def _solved(
+    simulation: CarbonSimulation, seed: int, times: Sequence[float]
+) -> Callable[[CarbonWindow, int], Forecast]:
+    """The simulator with first-order upwind transport, restarted at every start of a window."""
+    model = simulation.model(seed=seed, scheme="upwind")
+
+    def forecast(window: CarbonWindow, steps: int) -> Forecast:
+        parts = []
+        for i, time in enumerate(times):
+            air = window.airmass[i, 0].double() * 1e12
+            state = model.restart(air, window.concentration[i, 0].double() / 1e6, time=time)
+            kept = []
+            for _ in range(steps):
+                state = model.advance(state, simulation.steps_a_frame)
+                kept.append(state.mixing_ratio[0].float() * 1e6)
+            parts.append(torch.stack(kept))
+        return torch.stack(parts)
+
+    return forecast
 
 
 def new_emulator(

@@ -61,6 +61,7 @@ SCHEMES: tuple[SchemeName, ...] = (
     "slopes_monotone",
     "moments",
     "moments_monotone",
+    "moments_sheared",
 )
 
 
@@ -74,12 +75,12 @@ class Sizes:
     rotation: tuple[tuple[int, int], ...] = ((64, 256),)
     deformational_3d: tuple[tuple[int, int, int], ...] = ((36, 20, 120),)
     hadley_cell: tuple[tuple[int, int, int], ...] = ((30, 10, 24), (60, 20, 48))
-    schemes_3d: tuple[SchemeName, ...] = ("van_leer", "ppm", "moments")
+    schemes_3d: tuple[SchemeName, ...] = ("van_leer", "ppm", "moments", "moments_sheared")
 
 
 PRESETS = {
     "smoke": Sizes(
-        ("ppm_monotone", "moments"),
+        ("ppm_monotone", "moments", "moments_sheared"),
         ((12, 48), (16, 64)),
         ((12, 48),),
         ((16, 64),),

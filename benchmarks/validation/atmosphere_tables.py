@@ -49,17 +49,23 @@ def _goals(results: dict[str, Any]) -> str:
         f"| divergent flow, Gaussian hills, l2 ≤ 0.02 at 3° | {_hills(least):.2g} | "
         f"{least['scheme']}, {least['degrees']:g}°, {least['steps']} steps |",
     ]
-    ratios = {
-        r["scheme"]: r["poles"]["l2"] / r["equator"]["l2"]
+    least_steps = min(r["steps"] for r in results["rotation"])
+    around = {
+        r["scheme"]: (r["poles"]["l2"], r["equator"]["l2"])
         for r in results["rotation"]
-        if r["steps"] == min(x["steps"] for x in results["rotation"])
+        if r["steps"] == least_steps
     }
+    ratios = {scheme: poles / equator for scheme, (poles, equator) in around.items()}
+    over = min(around, key=lambda scheme: around[scheme][0])
+    poles, equator = around[over]
     within = [s for s, ratio in ratios.items() if ratio <= 1.7]
     beyond = [s for s in ratios if s not in within]
     lines += [
-        "| over the poles within 1.7 x the error along the equator, same number of steps | "
+        "| the best scheme over the poles within 1.7 x its error along the equator, same number "
+        f"of steps | {poles / equator:.2f} ({poles:.4f} against {equator:.4f}) | {over} |",
+        "| the same ratio of every scheme | "
         + ", ".join(f"{s} {ratios[s]:.2f}" for s in ratios)
-        + f" | met by {', '.join(within) or 'none'}; not by {', '.join(beyond) or 'none'} |"
+        + f" | met by {', '.join(within) or 'none'}; not by {', '.join(beyond) or 'none'} |",
     ]
     return "\n".join(lines)
 

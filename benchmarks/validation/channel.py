@@ -3,8 +3,9 @@
     python -m pushforward.benchmarks.validation.channel --reference chan180 --out DIR
 
 runs a minimal flow unit (π x 2 x 0.34π) by direct simulation and writes ``minimal_unit.nc``
-(profiles and spectra with standard errors), ``.json`` (the numbers that are compared, versions,
-command) and ``.png``. ``chan180`` is a folder of their data base.
+(profiles and spectra with standard errors), ``minimal_unit_budget.nc`` (the terms of the energy
+balance), ``minimal_unit_distributions.nc``, ``minimal_unit.json`` (the numbers that are compared,
+versions, command) and ``.png``. ``chan180`` is a folder of their data base.
 """
 
 import argparse
@@ -17,8 +18,14 @@ import numpy as np
 import torch
 import xarray as xr
 
-from pushforward.datasets.channel import read_mkm_profiles
-from pushforward.simulators.channel import ChannelFlow, ChannelStatistics, perturbed
+from pushforward.datasets.channel import read_mkm_budget, read_mkm_profiles
+from pushforward.simulators.channel import (
+    ChannelFlow,
+    ChannelStatistics,
+    EnergyBudget,
+    VelocityDistributions,
+    perturbed,
+)
 from pushforward.simulators.files import atomic_path, write_json
 from pushforward.simulators.provenance import provenance
 from pushforward.surrogates.training import Progress
@@ -27,15 +34,29 @@ __all__ = ["compare", "main", "simulate"]
 
 VISCOSITY = 1 / 4200  # bulk velocity 2/3: Re_b = 5600, Re_τ near 180
 H_OVER_U_TAU = 23.6  # in units of h over the laminar centreline velocity
+HEIGHTS = (5.0, 10.0, 30.0, 98.0)  # y+ of the distributions, as in the data base
+TERMS = ("production", "dissipation", "turbulent_transport", "viscous_transport", "residual")
 
 
 def simulate(
-    shape: tuple[int, int, int], *, discard: float, average: float, cfl: float, seed: int
-) -> tuple[xr.Dataset, dict[str, Any]]:
-    """Profiles of a minimal flow unit; times in h/u_τ."""
-    flow = ChannelFlow(shape, lengths=(math.pi, 0.34 * math.pi), viscosity=VISCOSITY, cfl=cfl)
+    shape: tuple[int, int, int],
+    *,
+    discard: float,
+    average: float,
+    cfl: float,
+    seed: int,
+    box: tuple[float, float] = (1.0, 0.34),
+) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
+    """Profiles, budget and distributions; times in h/u_τ, lengths of the box in π."""
+    flow = ChannelFlow(
+        shape, lengths=(math.pi * box[0], math.pi * box[1]), viscosity=VISCOSITY, cfl=cfl
+    )
     state = perturbed(flow, seed=seed)
-    statistics = ChannelStatistics(flow, block_time=2 * H_OVER_U_TAU)
+    block = 2 * H_OVER_U_TAU
+    statistics = ChannelStatistics(flow, block_time=block)
+    budget = EnergyBudget(flow, block_time=block)
+    heights = [y * VISCOSITY * H_OVER_U_TAU for y in HEIGHTS]
+    distributions = VelocityDistributions(flow, heights, block_time=block)
     start, steps = time.perf_counter(), 0
     end = (discard + average) * H_OVER_U_TAU
     with Progress(round(end), "channel, h/U") as progress:
@@ -44,11 +65,13 @@ def simulate(
             state = flow.advance(state, 10)
             steps += 10
             if state.time >= discard * H_OVER_U_TAU:
-                statistics.update(state)
+                for sums in (statistics, budget, distributions):
+                    sums.update(state)
             for _ in range(min(int(state.time), round(end)) - before):
                 progress.advance(re_tau=float(flow.friction_velocity(state)) / VISCOSITY)
     run = {
         "shape": list(shape),
+        "box_over_pi": list(box),
         "steps": steps,
         "seconds": time.perf_counter() - start,
         "time_h_over_u_tau_discarded": discard,
@@ -57,7 +80,12 @@ def simulate(
         "seed": seed,
         "largest_divergence": flow.divergence(state),
     }
-    return statistics.profiles(), run
+    found = {
+        "profiles": statistics.profiles(),
+        "budget": budget.profiles(),
+        "distributions": distributions.densities(),
+    }
+    return found, run
 
 
 def compare(profiles: xr.Dataset, reference: xr.Dataset) -> dict[str, float]:
@@ -82,42 +110,59 @@ def compare(profiles: xr.Dataset, reference: xr.Dataset) -> dict[str, float]:
     }
 
 
-def plot(profiles: xr.Dataset, reference: xr.Dataset, target: Path) -> None:
-    """Four panels: mean, rms, shear stress, total stress; bands are two standard errors."""
+def compare_budget(budget: xr.Dataset, reference: xr.Dataset) -> dict[str, float]:
+    """Largest difference of each term from y+ = 5 to 40, over the largest production."""
+    inner = (budget["y_plus"].values >= 5) & (budget["y_plus"].values <= 40)
+    at, scale = budget["y_plus"].values[inner], float(reference["production"].max())
+    numbers = {}
+    for name in TERMS:
+        theirs = np.interp(at, reference["y_plus"], reference[name])
+        worst = float(abs(budget[name].values[inner] - theirs).max())
+        numbers[f"budget_{name}_largest_difference_over_peak_production"] = worst / scale
+    return numbers
+
+
+def plot(
+    profiles: xr.Dataset,
+    budget: xr.Dataset,
+    reference: xr.Dataset,
+    reference_budget: xr.Dataset,
+    target: Path,
+) -> None:
+    """Mean, root mean squares, stresses, energy budget; bands are two standard errors."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, 3, figsize=(14, 4.2))
-    x = profiles["y_plus"]
+    figure, axes = plt.subplots(2, 2, figsize=(11, 8.4))
+    stresses = [("uv_plus", "-<u'v'>"), ("viscous_plus", "dU/dy"), ("total_stress", "sum")]
     names = [("u_rms", "u'"), ("v_rms", "v'"), ("w_rms", "w'")]
+    terms = [(name, name.replace("_", " ")) for name in TERMS]
     panels = [
-        (axes[0], [("u_plus", "U")]),
-        (axes[1], names),
-        (axes[2], [("uv_plus", "-<u'v'>"), ("viscous_plus", "dU/dy"), ("total_stress", "sum")]),
+        (axes[0, 0], "mean velocity+", [("u_plus", "U")], profiles, reference),
+        (axes[0, 1], "root mean squares+", names, profiles, reference),
+        (axes[1, 0], "stresses+", stresses, profiles, reference),
+        (axes[1, 1], "energy budget+", terms, budget, reference_budget),
     ]
-    for axis, rows in panels:
+    for axis, title, rows, ours, theirs in panels:
+        x = ours["y_plus"]
         for i, (name, label) in enumerate(rows):
-            line = axis.plot(x, profiles[name], color=f"C{i}", label=label)
-            band = 2 * profiles[f"{name}_error"]
+            (line,) = axis.plot(x, ours[name], color=f"C{i}", label=label)
+            band = 2 * ours[f"{name}_error"]
             axis.fill_between(
-                x,
-                profiles[name] - band,
-                profiles[name] + band,
-                color=line[0].get_color(),
-                alpha=0.2,
+                x, ours[name] - band, ours[name] + band, color=line.get_color(), alpha=0.2
             )
-            axis.plot(reference["y_plus"], reference[name], "k--", lw=0.9)
+            axis.plot(theirs["y_plus"], theirs[name], "k--", lw=0.9)
         axis.set_xlabel("y+")
+        axis.set_title(title)
         axis.legend()
-    axes[0].set_xscale("log")
-    axes[0].set_xlim(0.5, 200)
-    axes[0].set_title("mean velocity+")
-    axes[1].set_title("root mean squares+")
-    axes[2].set_title("stresses+")
+    axes[0, 0].set_xscale("log")
+    axes[0, 0].set_xlim(0.5, 200)
+    axes[1, 1].set_xlim(0, 80)
+    figure.tight_layout(rect=(0, 0, 1, 0.95))
     figure.suptitle(
-        f"Minimal flow unit, Re_tau {profiles.attrs['re_tau']:.1f} (colour) and Moser, Kim, "
+        f"Direct simulation, Re_tau {profiles.attrs['re_tau']:.1f} (colour) and Moser, Kim, "
         f"Mansour, Re_tau {reference.attrs['re_tau']:.1f} (dashed)"
     )
     with atomic_path(target) as temporary:
@@ -135,27 +180,41 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--reference", type=Path, required=True, help="folder of chan180")
     parser.add_argument("--out", type=Path, default=Path("channel-validation"))
     parser.add_argument("--shape", type=int, nargs=3, default=(32, 65, 32), help="nx ny nz")
+    parser.add_argument(
+        "--box",
+        type=float,
+        nargs=2,
+        default=(1.0, 0.34),
+        help="lengths along x and z in units of pi; the default is a minimal flow unit",
+    )
     parser.add_argument("--discard", type=float, default=8.0, help="h/u_tau before averaging")
-    parser.add_argument("--average", type=float, default=20.0, help="h/u_tau of averaging")
+    parser.add_argument("--average", type=float, default=60.0, help="h/u_tau of averaging")
     parser.add_argument("--cfl", type=float, default=0.8)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    reference = read_mkm_profiles(options.reference)  # before any work, so that it fails early
-    profiles, run = simulate(
+    # Read before any work, so that a missing file ends the command early.
+    reference = read_mkm_profiles(options.reference)
+    reference_budget = read_mkm_budget(options.reference)
+    found, run = simulate(
         tuple(options.shape),
         discard=options.discard,
         average=options.average,
         cfl=options.cfl,
         seed=options.seed,
+        box=tuple(options.box),
     )
     options.out.mkdir(parents=True, exist_ok=True)
     target = options.out / "minimal_unit.nc"
-    with atomic_path(target) as temporary:
-        profiles.to_netcdf(temporary)
-    numbers = compare(profiles, reference)
+    for name, dataset in found.items():
+        suffix = "" if name == "profiles" else f"_{name}"
+        with atomic_path(target.with_stem(target.stem + suffix)) as temporary:
+            dataset.to_netcdf(temporary)
+    numbers = compare(found["profiles"], reference)
+    numbers |= compare_budget(found["budget"], reference_budget)
     write_json(target.with_suffix(".json"), {"numbers": numbers, "run": run, **provenance()})
-    plot(profiles, reference, target.with_suffix(".png"))
+    picture = target.with_suffix(".png")
+    plot(found["profiles"], found["budget"], reference, reference_budget, picture)
     for name, value in numbers.items():
         print(f"{name}: {value:.4g}")
 

@@ -4,7 +4,11 @@ from pushforward.datasets.channel.data import ChannelData
 from pushforward.datasets.channel.description import describe_channel
 from pushforward.datasets.channel.generator import generate_channel
 from pushforward.datasets.channel.reader import open_channel
-from pushforward.datasets.channel.reference import read_mkm_profiles, read_mkm_spectra
+from pushforward.datasets.channel.reference import (
+    read_mkm_budget,
+    read_mkm_profiles,
+    read_mkm_spectra,
+)
 from pushforward.datasets.channel.simulation import CHANNEL_SIMULATIONS, ChannelSimulation
 from pushforward.datasets.channel.storage import write_channel
 
@@ -15,6 +19,7 @@ __all__ = [
     "describe_channel",
     "generate_channel",
     "open_channel",
+    "read_mkm_budget",
     "read_mkm_profiles",
     "read_mkm_spectra",
     "write_channel",

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from pushforward.simulators.errors import DataError
 
-__all__ = ["read_mkm_profiles", "read_mkm_spectra"]
+__all__ = ["read_mkm_budget", "read_mkm_profiles", "read_mkm_spectra"]
 
 MEANS = ("y", "y+", "Umean", "dUmean/dy", "Wmean", "dWmean/dy", "Pmean")
+BALANCE = ("y", "y+", "dissip", "produc", "p-strain", "p-diff", "t-diff", "v-diff", "bal")
 STRESSES = ("y", "y+", "R_uu", "R_vv", "R_ww", "R_uv", "R_uw", "R_vw")
 
 
@@ -55,6 +56,39 @@ def read_mkm_profiles(folder: str | os.PathLike[str]) -> xr.Dataset:
     }
     return xr.Dataset(
         {k: ("y", v) for k, v in columns.items()}, {"y": means[:, 0]}, {"re_tau": re_tau}
+    )
+
+
+def read_mkm_budget(folder: str | os.PathLike[str]) -> xr.Dataset:
+    """The balance of turbulent energy of one run, in wall units (u_τ⁴/ν) over the half channel.
+
+    Parameters
+    ----------
+    folder : a run's folder, such as ``chan180``, that holds ``balances/NAME.kbal``.
+
+    Returns
+    -------
+    Dataset over `y` (h): `y_plus, production, dissipation, turbulent_transport,
+    viscous_transport, pressure_transport` and `residual`, which is the pressure transport less
+    what their balance leaves: what `EnergyBudget.profiles` calls so. Attribute `re_tau`.
+
+    Raises
+    ------
+    DataError : the file is missing, or its columns are others than expected.
+    """
+    folder = Path(folder)
+    table, re_tau = _read(folder / "balances" / f"{folder.name}.kbal", BALANCE)
+    terms = {
+        "y_plus": table[:, 1],
+        "dissipation": table[:, 2],
+        "production": table[:, 3],
+        "pressure_transport": table[:, 5],
+        "turbulent_transport": table[:, 6],
+        "viscous_transport": table[:, 7],
+        "residual": -table[:, [2, 3, 6, 7]].sum(1),
+    }
+    return xr.Dataset(
+        {k: ("y", v) for k, v in terms.items()}, {"y": table[:, 0]}, {"re_tau": re_tau}
     )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from pushforward.simulators.atmosphere.reconstruction import GHOST, limited, padded, reconstruct
 from pushforward.simulators.atmosphere.schemes import SCHEMES, Scheme, chains
 
-__all__ = ["greatest_outflow", "sweep_lines", "swept_mass"]
+__all__ = ["greatest_outflow", "remap_chains", "sweep_lines", "swept_mass"]
 
 AXIS = {"x": -1, "y": -2, "z": -3}
 
@@ -36,6 +36,18 @@ def sweep_lines(
     -------
     New mass and amounts; NaN where a cell would be emptied.
     """
+    return remap_chains(scheme, axis, chains(scheme, axis, mass.shape[-3]), mass, amounts, flux)
+
+
+def remap_chains(
+    scheme: Scheme,
+    axis: str,
+    together: list[tuple[int, ...]],
+    mass: Tensor,
+    amounts: Tensor,
+    flux: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """`sweep_lines` for amounts of which those of each tuple form a polynomial along the axis."""
     dim = AXIS[axis]
     air, passed = mass.movedim(dim, -1), flux.movedim(dim, -1)
     cell, place = _departures(air, passed)
@@ -43,7 +55,7 @@ def sweep_lines(
     new_air = sum((piece[1] for piece in pieces), torch.zeros_like(air))
     columns: list[Tensor] = [torch.empty(0)] * amounts.shape[-4]
     ghost_air = padded(mass, axis)[..., GHOST - 1 : -GHOST + 1].unsqueeze(-4)
-    for number, chain in enumerate(chains(scheme, axis, mass.shape[-3])):
+    for number, chain in enumerate(together):
         c = _coefficients(scheme, axis, mass, ghost_air, amounts, chain, first=number == 0)
         c = tuple(a[..., 1:-1] for a in c)
         for index, new in zip(chain, _project(pieces, new_air, c, len(chain)), strict=True):

@@ -19,6 +19,7 @@ SchemeName = Literal[
     "moments",
     "moments_monotone",
     "moments_positive",
+    "moments_sheared",
 ]
 Limiter = Literal["none", "monotone", "positive"]
 
@@ -29,13 +30,14 @@ class Scheme:
 
     `carried` schemes transport the polynomial's coefficients with the cell means (first moments
     for degree 1, all moments to second order for degree 2); the others make it anew from the
-    neighbouring means in each sweep.
+    neighbouring means in each sweep. `sheared` schemes let the wind vary across a cell (`strips`).
     """
 
     name: str
     carried: bool
     degree: int
     limiter: Limiter
+    sheared: bool = False
 
     def n_amounts(self, layers: int) -> int:
         """Numbers a cell holds for a tracer, the mass included."""
@@ -57,6 +59,7 @@ SCHEMES: dict[str, Scheme] = {
     "moments": Scheme("moments", True, 2, "none"),
     "moments_monotone": Scheme("moments_monotone", True, 2, "monotone"),
     "moments_positive": Scheme("moments_positive", True, 2, "positive"),
+    "moments_sheared": Scheme("moments_sheared", True, 2, "none", sheared=True),
 }
 
 # Order of the moments: 1 x y (xx yy xy) z (zz xz yz); one layer needs none with z.

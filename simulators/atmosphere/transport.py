@@ -3,13 +3,19 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from pushforward.simulators.atmosphere.fluxes import MassFluxes, SweptAreas, Winds
 from pushforward.simulators.atmosphere.grid import LatLonGrid
-from pushforward.simulators.atmosphere.remap import greatest_outflow, sweep_lines, swept_mass
+from pushforward.simulators.atmosphere.remap import (
+    greatest_outflow,
+    remap_chains,
+    sweep_lines,
+    swept_mass,
+)
 from pushforward.simulators.atmosphere.schemes import SchemeName, scheme_named
 from pushforward.simulators.atmosphere.state import (
     Function,
@@ -17,9 +23,20 @@ from pushforward.simulators.atmosphere.state import (
     estimated_moments,
     projected_moments,
 )
+from pushforward.simulators.atmosphere.strips import (
+    Moves,
+    Phase,
+    flux_weights,
+    gather,
+    sheared_sweep,
+    spread,
+    strip_chains,
+)
 from pushforward.simulators.errors import DataError
 
 __all__ = ["TracerTransport"]
+
+Sweep = tuple[str, float, Phase]  # axis, share of the fluxes, what its strips begin and end with
 
 
 class TracerTransport:
@@ -39,8 +56,9 @@ class TracerTransport:
       change smoothly in thickness.
     - "slopes": first moments carried along (Russell and Lerner 1981).
     - "moments": all moments to second order carried along (Prather 1986): 6 numbers a cell in one
-      layer, 10 in several; by far the least error, and the default. "_monotone" and "_positive"
-      shrink the polynomial along the sweep to the neighbours' range, or above 0.
+      layer, 10 in several; the default. "_monotone" and "_positive" shrink the polynomial along
+      the sweep to the neighbours' range, or above 0. "_sheared" lets the horizontal wind vary
+      across a cell: the least error, above all at the poles, for twice to three times the work.
 
     Parameters
     ----------
@@ -83,6 +101,8 @@ class TracerTransport:
             raise DataError(f"dt = {dt} s; expected a positive number.")
         self.grid, self.scheme, self.dt = grid, scheme_named(scheme), float(dt)
         self.device = torch.device(device)
+        axes = "xy" if self.scheme.sheared else ""
+        self.strip_weights = {axis: flux_weights(grid, axis) for axis in axes}
 
     def initial(
         self,
@@ -177,11 +197,14 @@ class TracerTransport:
             sweeps.step(fluxes)
         return sweeps.state()
 
-    def sweeps(self, layers: int) -> tuple[tuple[str, float], ...]:
-        """Axis and share of the fluxes of each sweep of a step."""
+    def sweeps(self, layers: int) -> tuple[Sweep, ...]:
+        """The sweeps of a step, in order."""
+        first: Sweep = ("x", 0.5, "opening")
+        last: Sweep = ("x", 0.5, "closing")
         if layers == 1:
-            return (("x", 0.5), ("y", 1.0), ("x", 0.5))
-        return (("x", 0.5), ("y", 0.5), ("z", 1.0), ("y", 0.5), ("x", 0.5))
+            return (first, ("y", 1.0, "steady"), last)
+        half: Sweep = ("y", 0.5, "steady")
+        return (first, half, ("z", 1.0, "steady"), half, last)
 
     def sweep_flux(self, axis: str, share: float, mass: Tensor, fluxes: MassFluxes) -> Tensor:
         """Air that passes the faces of one axis in one sweep, (…, faces along the axis), kg."""
@@ -196,16 +219,16 @@ class TracerTransport:
     def _eager_step(self, state: TracerState, fluxes: MassFluxes) -> TracerState:
         mass = state.air_mass
         amounts = torch.cat((state.tracer_mass.unsqueeze(-4), state.moments), -4)
-        for axis, share in self.sweeps(mass.shape[-3]):
+        for axis, share, phase in self.sweeps(mass.shape[-3]):
             flux = self.sweep_flux(axis, share, mass, fluxes)
-            outflow = greatest_outflow(axis, mass, flux)
-            along = {"x": -1, "y": -2, "z": -3}[axis]
-            after = mass - flux.diff(dim=along)
-            bad = ~(after > 0) | (~(outflow <= 1) if axis != "x" else False)
-            if bool(bad.any()):
-                worst = torch.where(bad, outflow.nan_to_num(math.inf), -1.0).flatten().argmax()
-                raise self.emptied(axis, int(worst), float(outflow.flatten()[worst]), state.time)
-            mass, amounts = sweep_lines(self.scheme, axis, mass, amounts, flux)
+            self.refuse_emptied(axis, mass, flux, state.time)
+            if axis in self.strip_weights:
+                weights = self.strip_weights[axis]
+                remap = partial(remap_chains, self.scheme, axis, strip_chains(mass.shape[-3]))
+                moves = Moves(spread, remap, gather)
+                mass, amounts = sheared_sweep(axis, phase, weights, mass, amounts, flux, moves)
+            else:
+                mass, amounts = sweep_lines(self.scheme, axis, mass, amounts, flux)
         return replace(
             state,
             air_mass=mass,
@@ -213,6 +236,20 @@ class TracerTransport:
             moments=amounts[..., 1:, :, :, :],
             time=state.time + self.dt,
         )
+
+    def refuse_emptied(self, axis: str, mass: Tensor, flux: Tensor, time: float) -> None:
+        """Raise `emptied` for the worst cell that a sweep would leave without air."""
+        outflow = greatest_outflow(axis, mass, flux)
+        along = {"x": -1, "y": -2, "z": -3}[axis]
+        after = mass - flux.diff(dim=along)
+        if axis == "x":
+            too_far = flux[..., 1:].abs() >= mass.sum(-1, keepdim=True)  # once round the globe
+        else:
+            too_far = ~(outflow <= 1)
+        bad = ~(after > 0) | too_far
+        if bool(bad.any()):
+            worst = torch.where(bad, outflow.nan_to_num(math.inf), -1.0).flatten().argmax()
+            raise self.emptied(axis, int(worst), float(outflow.flatten()[worst]), time)
 
     def emptied(self, axis: str, cell: int, courant: float, time: float) -> DataError:
         """The error for fluxes that take more air from a cell than it has."""

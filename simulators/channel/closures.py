@@ -1,17 +1,74 @@
 """Sub-grid models for large-eddy simulation: eddy viscosities from the resolved gradients."""
 
 import math
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from pushforward.simulators.channel.wall_normal import apply
 from pushforward.simulators.errors import DataError
 
 if TYPE_CHECKING:
-    from pushforward.simulators.channel.flow import ChannelFlow
+    from pushforward.simulators.channel.flow import ChannelFlow, ChannelState
 
-__all__ = ["WALE", "DynamicSmagorinsky", "VanDriestSmagorinsky", "filter_width"]
+__all__ = [
+    "WALE",
+    "Closure",
+    "DynamicSmagorinsky",
+    "VanDriestSmagorinsky",
+    "filter_width",
+    "subgrid_force",
+]
+
+# The six different entries of a symmetric tensor; the last three count twice in a sum over all.
+PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+
+
+@runtime_checkable
+class Closure(Protocol):
+    """A sub-grid model: eddy viscosity on the grid from the velocity and its gradients."""
+
+    def __call__(
+        self, velocity: Tensor, gradient: Tensor, flow: "ChannelFlow"
+    ) -> Float[Tensor, "*batch ny nx nz"]:
+        """ν_t ≥ -ν from velocity (3, *batch, ny, nx, nz) and gradient[i, j] = ∂u_i/∂x_j."""
+        ...
+
+
+def subgrid_force(
+    flow: "ChannelFlow", state: "ChannelState", closure: Closure
+) -> tuple[Tensor, Tensor, Tensor]:
+    """∇·(2 ν_t S) as Fourier coefficients over the planes, one tensor a component."""
+    velocity, gradient = flow.gradient(state)
+    eddy = closure(velocity, gradient, flow)
+    stress = flow.plane.to_spectral(2 * eddy * strain(gradient))
+    xx, yy, zz, xy, xz, yz = stress
+    dxy, dyy, dyz = apply(flow.wall.first, torch.stack((xy, yy, yz)))
+    ikx, ikz = 1j * flow.plane.kx, 1j * flow.plane.kz
+    return (
+        (ikx * xx + dxy).addcmul_(ikz, xz),
+        (ikx * xy + dyy).addcmul_(ikz, yz),
+        (ikx * xz + dyz).addcmul_(ikz, zz),
+    )
+
+
+def strain(gradient: Tensor) -> Tensor:
+    """S_ij = (∂u_i/∂x_j + ∂u_j/∂x_i)/2 for the six pairs, (6, ...)."""
+    return torch.stack([(gradient[i, j] + gradient[j, i]) / 2 for i, j in PAIRS])
+
+
+def magnitude(s: Tensor) -> Tensor:
+    """|S| = √(2 S_ij S_ij)."""
+    return (2 * contract(s, s)).sqrt()
+
+
+def contract(a: Tensor, b: Tensor) -> Tensor:
+    """a_ij b_ij of two symmetric tensors given by their six entries."""
+    product = a * b
+    return product[:3].sum(0) + 2 * product[3:].sum(0)
 
 
 def filter_width(flow: "ChannelFlow") -> Tensor:
@@ -19,16 +76,6 @@ def filter_width(flow: "ChannelFlow") -> Tensor:
     dx, dz = flow.lengths[0] / flow.shape[0], flow.lengths[1] / flow.shape[2]
     dy = torch.gradient(flow.y)[0]
     return (dx * dz * dy).pow(1 / 3)[:, None, None]
-
-
-def strain(gradient: Tensor) -> Tensor:
-    """S_ij = (∂u_i/∂x_j + ∂u_j/∂x_i)/2 on the two leading axes."""
-    return (gradient + gradient.transpose(0, 1)) / 2
-
-
-def magnitude(s: Tensor) -> Tensor:
-    """|S| = √(2 S_ij S_ij)."""
-    return (2 * s.square().sum((0, 1))).sqrt()
 
 
 class VanDriestSmagorinsky:
@@ -53,7 +100,8 @@ class VanDriestSmagorinsky:
         wall = (1 - flow.y.abs()) * friction.sqrt() / flow.viscosity
         damping = 1 - torch.exp(-wall / 26)
         length = self.constant * filter_width(flow) * damping[..., None, None]
-        return length.square() * magnitude(strain(gradient))
+        s = strain(gradient)
+        return length.square() * magnitude(s)
 
 
 class WALE:
@@ -84,7 +132,8 @@ class WALE:
             "ij,...->ij...", torch.eye(3, dtype=sd.dtype, device=sd.device), trace
         )
         a = sd.square().sum((0, 1))
-        b = strain(gradient).square().sum((0, 1))
+        s = strain(gradient)
+        b = contract(s, s)
         tiny = torch.finfo(a.dtype).tiny ** 0.5
         return (
             (self.constant * filter_width(flow)).square()
@@ -114,27 +163,42 @@ class DynamicSmagorinsky:
 
     def __call__(self, velocity: Tensor, gradient: Tensor, flow: "ChannelFlow") -> Tensor:
         """Eddy viscosity (*batch, ny, nx, nz)."""
-        return self.coefficient(velocity, gradient, flow) * (
-            filter_width(flow).square() * magnitude(strain(gradient))
-        )
+        s = strain(gradient)
+        size = filter_width(flow).square() * magnitude(s)
+        return self._coefficient(velocity, s, size, flow) * size
 
     def coefficient(self, velocity: Tensor, gradient: Tensor, flow: "ChannelFlow") -> Tensor:
         """C(y), (*batch, ny, 1, 1)."""
-        s, width = strain(gradient), filter_width(flow).square()
-        coarse = trapezoid(s)
-        m = self.ratio**2 * width * magnitude(coarse) * coarse - trapezoid(width * magnitude(s) * s)
-        products = velocity[:, None] * velocity[None]
-        smooth = trapezoid(velocity)
-        leonard = trapezoid(products) - smooth[:, None] * smooth[None]
+        s = strain(gradient)
+        size = filter_width(flow).square() * magnitude(s)
+        return self._coefficient(velocity, s, size, flow)
+
+    def _coefficient(
+        self, velocity: Tensor, s: Tensor, size: Tensor, flow: "ChannelFlow"
+    ) -> Tensor:
+        products = torch.stack([velocity[i] * velocity[j] for i, j in PAIRS])
+        # One pass of the test filter over everything that it acts on.
+        smooth = trapezoid(torch.cat((velocity, s, products, size * s)))
+        u, coarse, products, stress = smooth.split((3, 6, 6, 6))
+        width = (self.ratio**2) * filter_width(flow).square()
+        m = width * magnitude(coarse) * coarse - stress
+        leonard = products - torch.stack([u[i] * u[j] for i, j in PAIRS])
         # M is traceless, so only the deviatoric part of L takes part in the product.
-        numerator = (leonard * m).sum((0, 1)).mean((-1, -2), keepdim=True)
-        denominator = m.square().sum((0, 1)).mean((-1, -2), keepdim=True)
+        numerator = contract(leonard, m).mean((-1, -2), keepdim=True)
+        denominator = contract(m, m).mean((-1, -2), keepdim=True)
         c = -numerator / (2 * denominator.clamp_min(math.sqrt(torch.finfo(m.dtype).tiny)))
         return c.clamp_min(0.0)
 
 
 def trapezoid(field: Tensor) -> Tensor:
-    """The filter (1/4, 1/2, 1/4) along x and z."""
-    for axis in (-2, -1):
-        field = field / 2 + (field.roll(1, axis) + field.roll(-1, axis)) / 4
-    return field
+    """The filter (1/4, 1/2, 1/4) along x and z, as products with two small matrices."""
+    nx, nz = field.shape[-2:]
+    along_z = field @ averaging(nz, field.dtype, field.device)
+    return averaging(nx, field.dtype, field.device) @ along_z
+
+
+@lru_cache(maxsize=16)
+def averaging(n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The periodic matrix with rows (1/4, 1/2, 1/4); symmetric."""
+    eye = torch.eye(n, dtype=dtype, device=device)
+    return eye / 2 + (eye.roll(1, 0) + eye.roll(-1, 0)) / 4

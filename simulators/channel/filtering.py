@@ -84,7 +84,12 @@ class CoarseView:
             apply(self.sample, resample_modes(f, self.flow.plane, self.plane) * self.transfer)
             for f in self.flow.coefficients(state)
         ]
-        return self.plane.to_physical(*fields, padded=False).movedim(0, -4).movedim(-3, -2).clone()
+        return (
+            self.plane.to_physical(torch.stack(fields), padded=False)
+            .movedim(0, -4)
+            .movedim(-3, -2)
+            .clone()
+        )
 
 
 def transfer(kind: FilterName, phase: Tensor) -> Tensor:

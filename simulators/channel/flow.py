@@ -1,17 +1,19 @@
 """Incompressible flow between two walls: Fourier x Chebyshev x Fourier, RK3 and Crank-Nicolson."""
 
 import math
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from pushforward.simulators.channel.closures import Closure, subgrid_force
+from pushforward.simulators.channel.rotation import RotationForm
 from pushforward.simulators.channel.transforms import PlaneTransforms
 from pushforward.simulators.channel.wall_normal import ImplicitStage, WallNormal, apply
 from pushforward.simulators.errors import DataError, DivergedError
 
-__all__ = ["ChannelFlow", "ChannelState", "Closure"]
+__all__ = ["ChannelFlow", "ChannelState"]
 
 # Spalart, Moser and Rogers: explicit γ, ζ; implicit α (old level), β (new level).
 GAMMA = (8 / 15, 5 / 12, 3 / 4)
@@ -21,17 +23,6 @@ BETA = (37 / 160, 5 / 24, 1 / 6)
 
 # Largest CFL number |u|dt/dx + |v|dt/dy + |w|dt/dz in which the explicit part is trusted.
 CFL_LIMIT = 1.7
-
-
-@runtime_checkable
-class Closure(Protocol):
-    """A sub-grid model: eddy viscosity on the grid from the velocity and its gradients."""
-
-    def __call__(
-        self, velocity: Tensor, gradient: Tensor, flow: "ChannelFlow"
-    ) -> Float[Tensor, "*batch ny nx nz"]:
-        """ν_t ≥ -ν from velocity (3, *batch, ny, nx, nz) and gradient[i, j] = ∂u_i/∂x_j."""
-        ...
 
 
 class ChannelState(NamedTuple):
@@ -128,10 +119,10 @@ class ChannelFlow:
         self.bulk_velocity, self.given_gradient = float(bulk_velocity), pressure_gradient
         self.dt, self.cfl = dt, cfl
         self._stages: tuple[float, list[ImplicitStage]] | None = None
-        k2 = self.plane.k2.clone()
-        k2[0, 0] = 1.0  # the mean is carried apart
-        self._ikx, self._ikz = 1j * self.plane.kx, 1j * self.plane.kz
-        self._ikx_k2, self._ikz_k2 = self._ikx / k2, self._ikz / k2
+        self.rotation = RotationForm(self.plane, self.wall)
+        self._ikx, self._ikz = self.rotation.ikx, self.rotation.ikz
+        self._ikx_k2, self._ikz_k2 = self.rotation.ikx_k2, self.rotation.ikz_k2
+        self._k2 = self.rotation.k2
 
     @property
     def y(self) -> Float[Tensor, " ny"]:
@@ -199,7 +190,7 @@ class ChannelFlow:
         if worst > tolerance * scale and worst > 1e-12:
             raise DataError(
                 f"the velocity is not divergence-free: largest coefficient of its divergence "
-                f"{worst:.3g} beside gradients of {scale:.3g}. Project it first (`project`)."
+                f"{worst:.3g} beside gradients of {scale:.3g}. `state_from_points` makes it so."
             )
         mean = torch.stack((u[..., 0, 0].real, w[..., 0, 0].real), dim=-2)
         g = self._ikz * u - self._ikx * w
@@ -211,14 +202,14 @@ class ChannelFlow:
 
     def velocity(self, state: ChannelState) -> Float[Tensor, "*batch 3 nx ny nz"]:
         """u, v, w on the unpadded grid, axes (x, y, z)."""
-        fields = self.plane.to_physical(*self.coefficients(state), padded=False)
+        fields = self.plane.to_physical(torch.stack(self.coefficients(state)), padded=False)
         return fields.movedim(0, -4).movedim(-3, -2).clone()
 
     def divergence(self, state: ChannelState) -> float:
         """Largest |∇·u| on the grid."""
         u, v, w = self.coefficients(state)
         out = self._ikx * u + apply(self.wall.first, v) + self._ikz * w
-        return float(self.plane.to_physical(out, padded=False)[0].abs().max())
+        return float(self.plane.to_physical(out, padded=False).abs().max())
 
     def bulk(self, state: ChannelState) -> Float[Tensor, "*batch"]:
         """∫U dy / 2."""
@@ -251,24 +242,52 @@ class ChannelFlow:
 
         Raises
         ------
-        DivergedError : the flow left the finite range: says at which step and time.
+        DataError : the fixed `dt` is far too long for this state on this grid; says which would do.
+        DivergedError : the flow left the finite range: says at which step and time, and the grid
+            and step in wall units. `advance_with_checkpoints` also keeps the last good state.
         """
+        self.check_step(state)
         for done in range(n_steps):
             following = self.step(state)
             if not bool(torch.isfinite(following.mean).all()):
-                u_tau = float(self.friction_velocity(state).max())
                 raise DivergedError(
                     f"the flow is not finite after step {done + 1} of {n_steps}, time "
-                    f"{following.time:.6g} h/U (u_tau before it {u_tau:.4g}, "
-                    f"CFL number {self.courant(state) * (following.time - state.time):.3g}). "
+                    f"{following.time:.6g} h/U. {self._in_wall_units(state, following.time)} "
                     "Lower dt, or refine the grid."
                 )
             state = following
         return state
 
+    def check_step(self, state: ChannelState) -> None:
+        """Refuse a fixed `dt` that is far too long for this state on this grid.
+
+        Raises
+        ------
+        DataError : its CFL number is beyond the explicit scheme's limit; says which dt would do.
+        """
+        if self.dt is None or (number := self.courant(state) * self.dt) <= CFL_LIMIT:
+            return
+        raise DataError(
+            f"dt = {self.dt} has the CFL number {number:.3g} in this flow; the explicit scheme's "
+            f"limit is {CFL_LIMIT}. Use dt = {0.8 * self.dt / number:.2g} or less, or give cfl=0.8 "
+            "instead."
+        )
+
+    def _in_wall_units(self, state: ChannelState, end: float) -> str:
+        """How the step to `end` and the grid compare with the flow before it."""
+        u_tau = float(self.friction_velocity(state).max())
+        unit = u_tau / self.viscosity
+        dx, dz = self.lengths[0] / self.shape[0], self.lengths[1] / self.shape[2]
+        step = end - state.time
+        return (
+            f"Before it: Re_tau {unit:.4g}, CFL number {self.courant(state) * step:.3g}; in wall "
+            f"units dt {step * u_tau * unit:.3g}, dx {dx * unit:.3g}, dz {dz * unit:.3g}, first "
+            f"plane {(1 + float(self.y[1])) * unit:.3g}."
+        )
+
     def courant(self, state: ChannelState) -> float:
         """max(|u|/dx + |v|/dy + |w|/dz); times dt it is the CFL number."""
-        u, v, w = self.plane.to_physical(*self.coefficients(state), padded=False)
+        u, v, w = self.plane.to_physical(torch.stack(self.coefficients(state)), padded=False)
         dx, dz = self.lengths[0] / self.shape[0], self.lengths[1] / self.shape[2]
         dy = torch.gradient(self.y)[0][:, None, None]
         return float((u.abs() / dx + v.abs() / dy + w.abs() / dz).max())
@@ -292,26 +311,27 @@ class ChannelFlow:
         v, phi, g, mean = state.v, state.phi, state.g, state.mean
         d2 = self.wall.second[inner]
         # ν dt ∇² of the unknowns; after a stage it follows from the stage's own equation.
-        twice = apply(d2, torch.stack((phi, g)))
-        lap_phi = nu * dt * (twice[0] - self.plane.k2 * phi[..., inner, :, :])
-        lap_g = nu * dt * (twice[1] - self.plane.k2 * g[..., inner, :, :])
+        both = torch.stack((phi, g))
+        laplacian = apply(d2, both).addcmul_(self._k2, both[..., inner, :, :], value=-1)
+        laplacian *= nu * dt
         lap_mean = nu * dt * (mean @ d2.T)
         previous: Any = None
         pressure = state.pressure_gradient
         for i, stage in enumerate(self._implicit(dt)):
             now = ChannelState(v, phi, g, mean, state.time, pressure)
             force = self._explicit(now)
-            total = [dt * GAMMA[i] * f for f in force]
-            if previous is not None:
-                total = [a + dt * ZETA[i] * b for a, b in zip(total, previous, strict=True)]
+            right = both[..., inner, :, :].add(laplacian, alpha=ALPHA[i])
+            r_mean = mean[..., inner].add(lap_mean, alpha=ALPHA[i])
+            for level, share in ((force, GAMMA[i]), (previous, ZETA[i])):
+                if level is not None:
+                    right[0].add_(level[0], alpha=dt * share)
+                    right[1].add_(level[1], alpha=dt * share)
+                    r_mean.add_(level[2], alpha=dt * share)
             previous = force
-            r_phi = phi[..., inner, :, :] + ALPHA[i] * lap_phi + total[0]
-            r_g = g[..., inner, :, :] + ALPHA[i] * lap_g + total[1]
-            r_mean = mean[..., inner] + ALPHA[i] * lap_mean + total[2]
-            v, phi, g = stage.solve_v_and_g(r_phi, r_g)
+            v, both = stage.solve_v_and_g(right)
+            phi, g = both
             mean, r_mean, pressure = self._drive(stage, r_mean, dt * (GAMMA[i] + ZETA[i]))
-            lap_phi = (phi[..., inner, :, :] - r_phi) / BETA[i]
-            lap_g = (g[..., inner, :, :] - r_g) / BETA[i]
+            laplacian = (both[..., inner, :, :] - right).div_(BETA[i])
             lap_mean = (mean[..., inner] - r_mean) / BETA[i]
         return ChannelState(v, phi, g, mean, state.time + dt, pressure)
 
@@ -332,62 +352,18 @@ class ChannelFlow:
 
     def _explicit(self, state: ChannelState) -> tuple[Tensor, Tensor, Tensor]:
         """Right-hand sides of φ, g (interior points) and of the mean, without viscosity."""
-        first, plane = self.wall.first, self.plane
-        u, v, w = self.coefficients(state)
-        du, dw = apply(first, torch.stack((u, w)))
-        velocity_and_vorticity = plane.to_physical(
-            u,
-            v,
-            w,
-            dw - self._ikz * v,
-            self._ikz * u - self._ikx * w,
-            self._ikx * v - du,
-            padded=True,
-        )
-        h1, h2, h3 = plane.to_spectral(self._cross(velocity_and_vorticity))
+        flat, extra = slice(1, -1), None
         if self.closure is not None:
-            stress = self._subgrid_force(state, self.closure)
-            h1, h2, h3 = h1 + stress[0], h2 + stress[1], h3 + stress[2]
-        flat = slice(1, -1)
-        along = apply(first[flat], self._ikx * h1 + self._ikz * h3)
-        force_phi = -along - plane.k2 * h2[..., flat, :, :]
-        force_g = (self._ikz * h1 - self._ikx * h3)[..., flat, :, :]
-        mean = torch.stack((h1[..., flat, 0, 0].real, h3[..., flat, 0, 0].real), dim=-2)
-        return force_phi, force_g, mean
-
-    def _cross(self, fields: Tensor) -> Tensor:
-        """u × ω on the planes, into a buffer that the next call overwrites."""
-        u, v, w, a, b, c = fields
-        out = self.plane.buffer("cross", (3, *u.shape), u.dtype)
-        for target, (p, q, r, s) in zip(
-            out, ((v, c, w, b), (w, a, u, c), (u, b, v, a)), strict=True
-        ):
-            torch.mul(p, q, out=target)
-            target.addcmul_(r, s, value=-1)
-        return out
+            extra = torch.stack(subgrid_force(self, state, self.closure))
+        terms, mean = self.rotation(state.v, state.phi, state.g, state.mean, extra)
+        along = apply(self.wall.first[flat], terms[0])
+        force_phi = along.add_(terms[1][..., flat, :, :]).neg_()
+        return force_phi, terms[2][..., flat, :, :], mean[..., flat]
 
     def gradient(self, state: ChannelState) -> tuple[Tensor, Tensor]:
         """Velocity (3, *batch, ny, nx, nz) and gradient[i, j] = ∂u_i/∂x_j on the unpadded grid."""
         velocity = torch.stack(self.coefficients(state))
         parts = (self._ikx * velocity, apply(self.wall.first, velocity), self._ikz * velocity)
-        values = self.plane.to_physical(*velocity, padded=False).clone()
-        slopes = self.plane.to_physical(*torch.cat(parts), padded=False)
+        values = self.plane.to_physical(velocity, padded=False).clone()
+        slopes = self.plane.to_physical(torch.cat(parts), padded=False)
         return values, slopes.unflatten(0, (3, 3)).transpose(0, 1)
-
-    def _subgrid_force(
-        self, state: ChannelState, closure: Closure
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """∇·(2 ν_t S) as Fourier coefficients."""
-        velocity, gradient = self.gradient(state)
-        eddy = closure(velocity, gradient, self)
-        pairs = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
-        stress = self.plane.to_spectral(
-            torch.stack([eddy * (gradient[i, j] + gradient[j, i]) for i, j in pairs])
-        )
-        xx, yy, zz, xy, xz, yz = stress
-        dxy, dyy, dyz = apply(self.wall.first, torch.stack((xy, yy, yz)))
-        return (
-            self._ikx * xx + dxy + self._ikz * xz,
-            self._ikx * xy + dyy + self._ikz * yz,
-            self._ikx * xz + dyz + self._ikz * zz,
-        )

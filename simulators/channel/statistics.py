@@ -1,6 +1,5 @@
 """Running statistics of channel flow: moments and spectra, block by block, no stored fields."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,22 +7,12 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from pushforward.simulators.channel.blocks import BlockSums, mean_and_error
 from pushforward.simulators.channel.flow import ChannelFlow, ChannelState
-from pushforward.simulators.errors import DataError
 
 __all__ = ["ChannelStatistics"]
 
 STRESSES = {"uu": (0, 0), "vv": (1, 1), "ww": (2, 2), "uv": (0, 1)}
-
-
-@dataclass
-class _Sums:
-    count: int
-    mean: Tensor
-    stress: Tensor
-    along_x: Tensor
-    along_z: Tensor
-    friction: float
 
 
 class ChannelStatistics:
@@ -52,17 +41,10 @@ class ChannelStatistics:
     """
 
     def __init__(self, flow: ChannelFlow, *, block_time: float | int) -> None:
-        if not block_time > 0:
-            raise DataError(f"block_time = {block_time} must be positive.")
-        self.flow, self.block_time = flow, float(block_time)
-        self._start: float | None = None
-        self._blocks: dict[int, _Sums] = {}
+        self.flow, self.sums = flow, BlockSums(block_time)
 
     def update(self, state: ChannelState) -> None:
         """Add one state (no batch axis)."""
-        if self._start is None:
-            self._start = state.time
-        block = int((state.time - self._start) / self.block_time + 1e-9)
         flow, plane = self.flow, self.flow.plane
         velocity = torch.stack(flow.coefficients(state))
         product = {
@@ -78,27 +60,19 @@ class ChannelStatistics:
             folded[:, 1:] += over_z[:, half:].flip(1)
             spectra_x.append(folded)
             spectra_z.append(product[name].sum(-2))
-        new = _Sums(
-            1,
-            state.mean.clone(),
-            stress,
-            torch.stack(spectra_x),
-            torch.stack(spectra_z),
-            float(flow.friction_velocity(state)) ** 2,
+        self.sums.add(
+            state.time,
+            mean=state.mean,
+            stress=stress,
+            along_x=torch.stack(spectra_x),
+            along_z=torch.stack(spectra_z),
+            friction=flow.friction_velocity(state).square(),
         )
-        if block not in self._blocks:
-            self._blocks[block] = new
-            return
-        sums = self._blocks[block]
-        sums.count += 1
-        sums.friction += new.friction
-        for name in ("mean", "stress", "along_x", "along_z"):
-            getattr(sums, name).add_(getattr(new, name))
 
     @property
     def n_blocks(self) -> int:
         """Blocks that hold samples."""
-        return len(self._blocks)
+        return len(self.sums)
 
     def profiles(self) -> xr.Dataset:
         """Profiles in wall units over the half channel, with standard errors over blocks.
@@ -114,15 +88,10 @@ class ChannelStatistics:
         w_rms, uv_plus` (= -<u'v'>+), `viscous_plus`, `total_stress`, each `*_error`, spectra
         `E_uu_x` and so on; attributes `re_tau, u_tau, u_tau_error, bulk_plus, n_samples, n_blocks`.
         """
-        blocks = list(self._blocks.values())
-        if not blocks:
-            raise DataError("no samples yet; call update(state) first.")
-        if len(blocks) > 1 and blocks[-1].count < blocks[0].count / 2:
-            blocks = blocks[:-1]
+        blocks = self.sums.means()
         flow, nu = self.flow, self.flow.viscosity
-        u_tau = float(np.sqrt(np.mean([b.friction / b.count for b in blocks])))
-        n = len(blocks)
-        mean_flow = torch.stack([b.mean / b.count for b in blocks]).mean(0)
+        u_tau = float(np.sqrt(np.mean([float(b["friction"]) for b in blocks])))
+        mean_flow = torch.stack([b["mean"] for b in blocks]).mean(0)
         per_block = [self._block_profiles(b, mean_flow, u_tau) for b in blocks]
         out: dict[str, Any] = {}
         for name in per_block[0]:
@@ -135,8 +104,7 @@ class ChannelStatistics:
             if name.startswith("E_"):
                 out[name] = (dims, values.mean(0).T)
                 continue
-            mean = values.mean(0)
-            error = values.std(0, ddof=1) / np.sqrt(n) if n > 1 else np.full_like(mean, np.nan)
+            mean, error = mean_and_error(list(values))
             if name.endswith("_rms"):  # averaged as variances
                 root = np.sqrt(np.maximum(mean, 0))
                 error = error / np.maximum(2 * root, 1e-12)
@@ -144,10 +112,9 @@ class ChannelStatistics:
             out[name], out[f"{name}_error"] = ("y", mean), ("y", error)
         ny = flow.shape[1]
         y = 1 + flow.y[: (ny + 1) // 2].cpu().numpy()
-        frictions = [np.sqrt(b.friction / b.count) for b in blocks]
-        spread = float(np.std(frictions, ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
+        _, spread = mean_and_error([b["friction"].sqrt().reshape(1).cpu().numpy() for b in blocks])
         out["y_plus"] = ("y", y * u_tau / nu)
-        bulk = np.mean([float((b.mean[0] / b.count) @ flow.wall.weights) / 2 for b in blocks])
+        bulk = np.mean([float(b["mean"][0] @ flow.wall.weights) / 2 for b in blocks])
         return xr.Dataset(
             out,
             coords={
@@ -158,21 +125,20 @@ class ChannelStatistics:
             attrs={
                 "re_tau": u_tau / nu,
                 "u_tau": u_tau,
-                "u_tau_error": spread,
+                "u_tau_error": float(spread[0]),
                 "bulk_plus": float(bulk / u_tau),
-                "n_samples": sum(b.count for b in blocks),
-                "n_blocks": n,
-                "block_time_h_over_u_tau": self.block_time * u_tau,
+                "n_samples": self.sums.samples,
+                "n_blocks": len(blocks),
+                "block_time_h_over_u_tau": self.sums.block_time * u_tau,
             },
         )
 
     def _block_profiles(
-        self, block: _Sums, mean_flow: Tensor, u_tau: float
+        self, block: dict[str, Tensor], mean_flow: Tensor, u_tau: float
     ) -> dict[str, np.ndarray]:
         flow, nu = self.flow, self.flow.viscosity
         half = (flow.shape[1] + 1) // 2
-        mean = block.mean / block.count
-        stress = block.stress / block.count
+        mean, stress = block["mean"], block["stress"]
         slope = flow.wall.first @ mean[0]
 
         def fold(profile: Tensor, sign: float = 1.0) -> np.ndarray:
@@ -187,8 +153,8 @@ class ChannelStatistics:
         out["viscous_plus"] = fold(slope, -1.0) * nu / u_tau**2
         out["total_stress"] = out["uv_plus"] + out["viscous_plus"]
         for i, name in enumerate(("uu", "vv", "ww")):
-            for label, spectrum in (("x", block.along_x[i]), ("z", block.along_z[i])):
-                folded = (spectrum / block.count).clone()
+            for label, spectrum in (("x", block["along_x"][i]), ("z", block["along_z"][i])):
+                folded = spectrum.clone()
                 if name != "vv":
                     folded[:, 0] -= square[0 if name == "uu" else 1]
                 out[f"E_{name}_{label}"] = fold(folded.T).T / u_tau**2

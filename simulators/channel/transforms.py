@@ -1,6 +1,7 @@
 """Fourier transforms over the planes parallel to the walls, with 3/2 padding."""
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 
 import torch
@@ -10,6 +11,11 @@ from torch import Tensor
 from pushforward.simulators.errors import DataError
 
 __all__ = ["PlaneTransforms"]
+
+# Up to this many points a product with a matrix of waves beats a Fourier transform of one axis,
+# whose strided results have to be copied (two-core machine with AVX-512, 2026).
+MATRIX = 64
+CACHE = 1_500_000  # bytes
 
 
 class PlaneTransforms:
@@ -31,7 +37,7 @@ class PlaneTransforms:
     >>> coefficients = torch.zeros(7, 4, dtype=torch.complex128)
     >>> coefficients[0, 0] = 3.0
     >>> plane.to_physical(coefficients, padded=True).shape
-    torch.Size([1, 12, 12])
+    torch.Size([12, 12])
     """
 
     def __init__(
@@ -76,34 +82,94 @@ class PlaneTransforms:
         """Physical points (x, z) with or without padding."""
         return (3 * self.nx // 2, 3 * self.nz // 2) if padded else (self.nx, self.nz)
 
-    def to_physical(
-        self, *fields: Complex[Tensor, "*planes kx kz"], padded: bool
-    ) -> Float[Tensor, "n *planes x z"]:
-        """Values of n fields on the grid of the planes, 3/2 finer if ``padded``.
+    @property
+    def chunk(self) -> int:
+        """Padded planes that six fields can fill before they outgrow a processor's cache."""
+        mx, mz = self.points(True)
+        return 1 << 30 if self.device.type != "cpu" else max(4, CACHE // (6 * 8 * mx * mz))
 
-        The result is a buffer of this object that the next call with as many fields overwrites:
+    def to_physical(
+        self, coefficients: Complex[Tensor, "*planes kx kz"], *, padded: bool
+    ) -> Float[Tensor, "*planes x z"]:
+        """Values on the grid of the planes, 3/2 finer if ``padded``.
+
+        The result is a buffer of this object that the next call of the same shape overwrites:
         fresh pages would cost as much as the transforms. Clone what must last.
         """
         mx, mz = self.points(padded)
-        *planes, _, nkz = fields[0].shape
-        lead = (len(fields), *planes)
-        wide = self.buffer("wide", (*lead, mx, nkz), torch.complex128)
-        for target, field in zip(wide, fields, strict=True):
-            target[..., : self.positive, :] = field[..., : self.positive, :]
-            target[..., -self.negative :, :] = field[..., self.positive :, :]
-        # One axis at a time: the complex transform then runs over the kept columns only. Rows that
-        # padding left at zero stay zero, for nothing else writes into them.
-        half = torch.fft.ifft(wide, dim=-2, norm="forward")
+        lead = coefficients.shape[:-2]
+        half = self._along_x(coefficients, mx)
         out = self.buffer("physical", (*lead, mx, mz), torch.float64)
-        return torch.fft.irfft(half, n=mz, dim=-1, norm="forward", out=out)
+        torch.mm(
+            torch.view_as_real(half.contiguous()).view(-1, 2 * self.modes[1]),
+            self._back_z(mz),
+            out=out.view(-1, mz),
+        )
+        return out
 
-    def to_spectral(self, values: Float[Tensor, "*planes x z"]) -> Complex[Tensor, "*planes kx kz"]:
+    def to_spectral(
+        self, values: Float[Tensor, "*planes x z"], *, out: Tensor | None = None
+    ) -> Complex[Tensor, "*planes kx kz"]:
         """Coefficients of the kept modes; whatever lies beyond is cut off."""
-        mz = values.shape[-1]
-        half = self.buffer("half", (*values.shape[:-1], mz // 2 + 1), torch.complex128)
-        torch.fft.rfft(values, dim=-1, norm="forward", out=half)
-        full = torch.fft.fft(half[..., : self.modes[1]], dim=-2, norm="forward")
-        return torch.cat((full[..., : self.positive, :], full[..., -self.negative :, :]), dim=-2)
+        *lead, mx, mz = values.shape
+        half = self.buffer("half", (*lead, mx, 2 * self.modes[1]), torch.float64)
+        torch.mm(values.reshape(-1, mz), self._onto_z(mz), out=half.view(-1, 2 * self.modes[1]))
+        spread = torch.view_as_complex(half.unflatten(-1, (-1, 2)))
+        if mx <= MATRIX:
+            return torch.matmul(self._onto_x(mx), spread, out=out)
+        full = torch.fft.fft(spread, dim=-2, norm="forward")
+        rows = (full[..., : self.positive, :], full[..., -self.negative :, :])
+        return torch.cat(rows, dim=-2, out=out)
+
+    def _along_x(self, coefficients: Tensor, mx: int) -> Tensor:
+        """Sum over kx at mx points, still coefficients in z."""
+        lead, nkz = coefficients.shape[:-2], coefficients.shape[-1]
+        wide = self.buffer("wide", (*lead, mx, nkz), torch.complex128)
+        if mx <= MATRIX:
+            return torch.matmul(self._back_x(mx), coefficients, out=wide)
+        # Rows that padding left at zero stay zero, for nothing else writes into them.
+        wide[..., : self.positive, :] = coefficients[..., : self.positive, :]
+        wide[..., -self.negative :, :] = coefficients[..., self.positive :, :]
+        return torch.fft.ifft(wide, dim=-2, norm="forward")
+
+    def _back_x(self, mx: int) -> Complex[Tensor, "x kx"]:
+        return self._constant("back x", mx, lambda: self._waves(mx, 0))
+
+    def _onto_x(self, mx: int) -> Complex[Tensor, "kx x"]:
+        return self._constant("onto x", mx, lambda: self._waves(mx, 0).conj().T / mx)
+
+    def _back_z(self, mz: int) -> Float[Tensor, "kz2 z"]:
+        """u = Re Σ m û e^{ikz z}: rows of m cos and -m sin, for real and imaginary parts."""
+
+        def make() -> Tensor:
+            waves = (self.multiplicity * self._waves(mz, 1)).T
+            return torch.stack((waves.real, -waves.imag), dim=1).flatten(0, 1)
+
+        return self._constant("back z", mz, make)
+
+    def _onto_z(self, mz: int) -> Float[Tensor, "z kz2"]:
+        return self._constant(
+            "onto z",
+            mz,
+            lambda: torch.view_as_real(self._waves(mz, 1).conj().resolve_conj() / mz).flatten(1),
+        )
+
+    def _waves(self, points: int, axis: int) -> Complex[Tensor, "points k"]:
+        """e^{i k x} of the kept modes along x (0) or z (1), from whole numbers so that it is exact
+        where the wave repeats."""
+        if axis == 0:
+            number = torch.cat((torch.arange(self.positive), torch.arange(-self.negative, 0)))
+        else:
+            number = torch.arange(self.modes[1])
+        turns = (torch.arange(points)[:, None] * number) % points
+        angle = turns.double() * (2 * math.pi / points)
+        return torch.polar(torch.ones_like(angle), angle).to(self.device)
+
+    def _constant(self, name: str, points: int, make: Callable[[], Tensor]) -> Tensor:
+        key = (name, (points,))
+        if key not in self._buffers:
+            self._buffers[key] = make().contiguous()
+        return self._buffers[key]
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """A zeroed tensor that is kept and handed out again for the same name and shape."""

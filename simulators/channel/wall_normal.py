@@ -64,40 +64,50 @@ class ImplicitStage:
 
     def __init__(self, wall: WallNormal, b: float) -> None:
         self.wall, self.b = wall, b
-        self.helmholtz = 1 / (1 - b * wall.laplacian)
+        helmholtz = 1 / (1 - b * wall.laplacian)
         # The plane's mean has no v: its column is never used.
-        self.poisson = 1 / wall.laplacian
+        poisson = 1 / wall.laplacian
         d2 = wall.second[1:-1]
         shape = wall.laplacian.shape[1:]
         phi, v, slope = [], [], []
         for sign in (1.0, -1.0):
             source = b * (d2[:, -1] + sign * d2[:, 0])
-            inner = (wall.inverse @ source)[:, None, None] * self.helmholtz
+            inner = (wall.inverse @ source)[:, None, None] * helmholtz
             walls = torch.ones(1, *shape, dtype=source.dtype, device=source.device)
             at = torch.tensordot(wall.vectors, inner, dims=1)
             full = torch.cat((sign * walls, at, walls))
             # ∇²v = φ holds at interior points, where φ includes what its walls excite.
-            response = inner * self.poisson
+            response = inner * poisson
             phi.append(full)
             v.append(torch.tensordot(wall.back, response, dims=1))
             slope.append(torch.tensordot(wall.wall_slopes[1], response, dims=1))
-        self.phi, self.v, self.slope = torch.stack(phi), torch.stack(v), torch.stack(slope)
+        # Complex, for products of real with complex tensors copy the real one every time.
+        as_complex = torch.complex128
+        self.phi, self.v = torch.stack(phi).to(as_complex), torch.stack(v).to(as_complex)
+        self.weight = torch.stack((0.5 / slope[0], -0.5 / slope[1])).to(as_complex)
+        self.helmholtz, self.poisson = helmholtz.to(as_complex), poisson.to(as_complex)
         n = wall.second.shape[0] - 2
         eye = torch.eye(n, dtype=wall.second.dtype, device=wall.second.device)
         self.mean_inverse = torch.linalg.inv(eye - b * wall.second[1:-1, 1:-1])
 
-    def solve_v_and_g(self, r_phi: Tensor, r_g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(v, φ, g) at all points from right-hand sides at the interior points."""
+    def solve_v_and_g(self, right: Tensor) -> tuple[Tensor, Tensor]:
+        """v and (φ, g) at all points from the right-hand sides of φ and g at the interior ones.
+
+        right : (2, *batch, ny-2, kx, kz), complex; the second result is (2, *batch, ny, kx, kz).
+        """
         wall = self.wall
-        spectral = apply(wall.inverse, torch.stack((r_phi, r_g))) * self.helmholtz
+        spectral = apply(wall.inverse, right).mul_(self.helmholtz)
         response = spectral[0] * self.poisson
-        v, phi, g = apply(wall.back, torch.stack((response, spectral[0], spectral[1])))
+        v = apply(wall.back, response)
+        phi_and_g = apply(wall.back, spectral)
         lower, upper = apply(wall.wall_slopes, response).unbind(-3)
-        even = ((lower - upper) / (2 * self.slope[0])).unsqueeze(-3)
-        odd = (-(lower + upper) / (2 * self.slope[1])).unsqueeze(-3)
-        v = v + even * self.v[0] + odd * self.v[1]
-        phi = phi + even * self.phi[0] + odd * self.phi[1]
-        return v, phi, g
+        for share, v_of, phi_of in (
+            ((lower - upper) * self.weight[0], self.v[0], self.phi[0]),
+            ((lower + upper) * self.weight[1], self.v[1], self.phi[1]),
+        ):
+            v.addcmul_(share.unsqueeze(-3), v_of)
+            phi_and_g[0].addcmul_(share.unsqueeze(-3), phi_of)
+        return v, phi_and_g
 
     def solve_mean(self, r: Tensor) -> Tensor:
         """(1 - b d²/dy²) U = r with U = 0 at the walls, for real profiles (..., ny-2)."""

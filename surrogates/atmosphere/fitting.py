@@ -44,7 +44,8 @@ def fit_emulator(
 ) -> list[TrainingReport]:
     """Train on roll-outs whose length grows from stage to stage.
 
-    The first stage follows the learning rate's schedule; later ones hold `rollout_rate` times it.
+    Stages of single steps follow the learning rate's schedule, warm-up included; roll-outs hold
+    `rollout_rate` times it.
     A batch of T-step roll-outs holds batch_size / (T + 1) windows, so that a gradient step costs
     about the same; single steps have the whole batch.
 
@@ -87,6 +88,6 @@ def fit_emulator(
         chosen = replace(optimisation, steps=stage.steps)
         if stage.unroll > 1:
             rate = optimisation.learning_rate * rollout_rate
-            chosen = replace(chosen, learning_rate=rate, schedule="constant")
+            chosen = replace(chosen, learning_rate=rate, schedule="constant", warm_up=0)
         lessons.append(Lesson(objective, chosen, f"unroll {stage.unroll}"))
     return train_lessons(model, lessons, seed=seed, folder=folder, fabric=fabric, label=label)

@@ -19,6 +19,7 @@ from pushforward.surrogates.atmosphere.network import (
     GridNetwork,
     check_sizes,
     paper_channels,
+    start_small,
 )
 from pushforward.surrogates.blocks import Interaction, latitude_quadrature, seeded, silu_mlp
 
@@ -108,6 +109,7 @@ class GraphCast(GridNetwork):
             self.rounds = nn.ModuleList(Interaction(width, mesh_index) for _ in range(depth))
             self.down = Interaction(width, down_index)
             self.read_out = silu_mlp(width, width, channels_out)
+        start_small(self.read_out[-1])
 
     @classmethod
     def paper(cls, levels: int = 10, *, grid: Sequence[int] = PAPER_GRID) -> "GraphCast":

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from pushforward.simulators.errors import DataError
 from pushforward.surrogates.blocks import Surrogate
 
-__all__ = ["GridNetwork", "paper_channels"]
+__all__ = ["GridNetwork", "paper_channels", "start_small"]
 
 N = TypeVar("N", bound="GridNetwork")
 
@@ -72,6 +72,12 @@ class GridNetwork(Surrogate):
                 f"{self.grid[1]}) was given {tuple(inputs.shape)}. Make one for that grid and "
                 "those channels."
             )
+
+
+def start_small(head: nn.Module) -> None:
+    """A tenth of the last layer's initial weights: the first forecasts stay near persistence."""
+    for parameter in head.parameters():
+        parameter.data.mul_(0.1)
 
 
 def check_sizes(**sizes: int) -> None:

@@ -12,6 +12,7 @@ from pushforward.surrogates.atmosphere.network import (
     GridNetwork,
     check_sizes,
     paper_channels,
+    start_small,
 )
 from pushforward.surrogates.blocks import SphericalHarmonicTransform, seeded
 
@@ -94,6 +95,7 @@ class SFNO(GridNetwork):
                 _Block(width, expansion * width, transform) for _ in range(depth)
             )
             self.decoder = nn.Conv2d(width, channels_out, 1, bias=False)
+        start_small(self.decoder)
 
     @classmethod
     def paper(cls, levels: int = 10, *, grid: Sequence[int] = PAPER_GRID) -> "SFNO":

@@ -14,6 +14,7 @@ from pushforward.surrogates.atmosphere.network import (
     GridNetwork,
     check_sizes,
     paper_channels,
+    start_small,
 )
 from pushforward.surrogates.blocks import Drop, seeded
 
@@ -105,6 +106,7 @@ class SwinTransformer(GridNetwork):
                 for i in range(depth)
             )
             self.head = nn.Linear(width, channels_out * patch**2, bias=False)
+        start_small(self.head)
 
     @classmethod
     def paper(cls, levels: int = 10, *, grid: Sequence[int] = PAPER_GRID) -> "SwinTransformer":

@@ -13,6 +13,7 @@ from pushforward.surrogates.atmosphere.network import (
     GridNetwork,
     check_sizes,
     paper_channels,
+    start_small,
 )
 from pushforward.surrogates.blocks import pad_sphere, seeded
 
@@ -88,6 +89,7 @@ class UNet(GridNetwork):
             self.down = nn.ModuleList([first, *pair[: stages - 1]])
             self.up = nn.ModuleList(pair[stages - 1 :])
             self.head = nn.Conv2d(width, channels_out, 1, bias=False)
+        start_small(self.head)
 
     @classmethod
     def paper(cls, levels: int = 10, *, grid: Sequence[int] = PAPER_GRID) -> "UNet":

@@ -34,11 +34,10 @@ CANDIDATES: dict[str, tuple[float, ...]] = {
     "effect": (0.0, 0.4, 0.6, 0.8, 1.0),
     "alignment": (0.0, 0.1, 0.2, 0.3, 0.4, 0.6),
     "detail": (0.0, 0.5, 1.0),
-    "spread": (0.0, 0.15, 0.3, 0.5),
 }
 """Values tried for each number of a calibration, one number after the other."""
 
-SWEEPS = 3  # over the four numbers, from the uncalibrated displacement on
+SWEEPS = 3  # over the three numbers, from the uncalibrated displacement on
 BANDWIDTHS = (0.1, 0.25, 0.5)  # variances of the kernels, in mean squared distances
 
 
@@ -93,11 +92,12 @@ def fit_transport(
     prediction for the one left out is calibrated with candidates, and the one with the lowest
     mean score over populations is taken for the final model, which is fitted on all groups:
 
-        S = ½ (W₂(T#μ, ν) − F)/(W₂(μ, ν) − F) + ½ MMD²(T#μ, ν)/MMD²(μ, ν)
+        S = max{ (W₂(T#μ, ν) − F)/(W₂(μ, ν) − F),  MMD²(T#μ, ν)/MMD²(μ, ν) }
 
     F is the distance between halves of ν, so that 1 is doing nothing and 0 as good as a second
-    sample. Nothing of the caller's held-out data takes part. With one training population there
-    is nothing to choose by, and the raw prediction stays.
+    sample. The worse of the two counts, so that neither is bought with the other. Nothing of the
+    caller's held-out data takes part. With one training population there is nothing to choose by,
+    and the raw prediction stays.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ class _LeftOut:
         calibration.set(settings, self.controls)
         w2, kernel = self._distances(calibration(self.control, self.moved))
         start, kernel_start = self.identity
-        return 0.5 * (w2 - self.floor) / (start - self.floor) + 0.5 * kernel / kernel_start
+        return max((w2 - self.floor) / (start - self.floor), kernel / kernel_start)
 
     def _distances(self, cloud: Tensor) -> tuple[float, float]:
         x = _thin(cloud, self.n)

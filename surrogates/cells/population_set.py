@@ -12,6 +12,8 @@ from pushforward.surrogates.cells.population_graph import check_population
 
 __all__ = ["SetEmbedding", "TokenReader"]
 
+LEAST = -60.0  # logarithm of a weight that is nothing; exponentials that underflow are slow
+
 
 class SetEmbedding(nn.Module):
     r"""A set transformer: cells attend to each other through a few inducing points.
@@ -115,7 +117,8 @@ class TokenReader(nn.Module):
     ) -> Float[Tensor, "p m out"]:
         """Features of each point, from its own population's cells and their tokens."""
         squared = torch.cdist(points, cells).square()[:, None]
-        fall = -squared / (2 * (2 * self.log_length).exp()[:, None, None])
+        rate = -0.5 * (-2 * self.log_length).exp()[:, None, None]
+        fall = (squared * rate).clamp_min(LEAST)
         key, value = self.key_value(tokens).chunk(2, -1)
         q, k, v = (
             z.unflatten(-1, (self.HEADS, -1)).transpose(1, 2)

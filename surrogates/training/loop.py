@@ -31,7 +31,7 @@ Evaluation = Callable[[nn.Module], Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Optimisation:
-    """How a model is optimised: AdamW with a constant or cosine learning rate.
+    """How a model is optimised: AdamW with a constant or cosine learning rate, warmed up or not.
 
     Parameters
     ----------
@@ -47,6 +47,14 @@ class Optimisation:
         where the cosine ends, as a share of the learning rate
     clip_norm
         largest norm of the gradient; longer gradients are scaled down to it
+    warm_up
+        first steps, in which the learning rate grows linearly to that of the schedule
+
+    Examples
+    --------
+    >>> warm = Optimisation(steps=10, learning_rate=1.0, schedule="cosine", warm_up=2)
+    >>> [round(warm.rate(step), 3) for step in (0, 1, 2, 6, 10)]
+    [0.5, 1.0, 1.0, 0.505, 0.01]
     """
 
     steps: int = 1000
@@ -55,19 +63,24 @@ class Optimisation:
     schedule: Literal["constant", "cosine"] = "constant"
     final_fraction: float = 0.01
     clip_norm: float = 10.0
+    warm_up: int = 0
 
     def __post_init__(self) -> None:
         for name in ("steps", "learning_rate", "clip_norm"):
             if not getattr(self, name) > 0:
                 raise DataError(f"{name} = {getattr(self, name)} must be positive.")
-        if self.weight_decay < 0:
-            raise DataError(f"weight_decay = {self.weight_decay} must not be negative.")
+        for name in ("weight_decay", "warm_up"):
+            if getattr(self, name) < 0:
+                raise DataError(f"{name} = {getattr(self, name)} must not be negative.")
 
     def rate(self, step: int) -> float:
         """Learning rate of a step: a function of its number, so nothing needs saving."""
+        if step < self.warm_up:
+            return self.learning_rate * (step + 1) / self.warm_up
         if self.schedule == "constant":
             return self.learning_rate
-        share = 0.5 * (1 + math.cos(math.pi * min(step / self.steps, 1.0)))
+        done = (step - self.warm_up) / max(self.steps - self.warm_up, 1)
+        share = 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
         return self.learning_rate * (self.final_fraction + (1 - self.final_fraction) * share)
 
 

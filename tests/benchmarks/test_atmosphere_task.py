@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 from pushforward.benchmarks.atmosphere_report import comparison_lines
 from pushforward.benchmarks.leaderboard import make_boards, to_markdown
@@ -16,8 +17,10 @@ from pushforward.benchmarks.tasks import atmosphere
 from pushforward.benchmarks.tasks.atmosphere_config import ATMOSPHERE_PRESETS
 from pushforward.benchmarks.tasks.atmosphere_data import cut_forecasts, split
 from pushforward.benchmarks.tasks.atmosphere_rows import reference_rows
+from pushforward.benchmarks.tasks.atmosphere_stations import station_metrics
 from pushforward.benchmarks.tasks.atmosphere_upwind import WindFluxes
-from pushforward.datasets.atmosphere import open_carbon
+from pushforward.cli import main
+from pushforward.datasets.atmosphere import CO2_PER_AIR, open_carbon, open_stations
 from pushforward.simulators.atmosphere import latlon_grid
 from pushforward.simulators.errors import DataError, InterruptedRun
 from pushforward.surrogates.atmosphere import TransportObjective
@@ -39,17 +42,35 @@ TINY = dataclasses.replace(
 )
 
 
+def observe(folder, times, ppm, lon=-10.0):
+    """An ObsPack file near the ground on the equator."""
+    folder.mkdir(exist_ok=True)
+    columns = {"latitude": 1.0, "longitude": lon, "altitude": -500.0}
+    arrays = {k: ("obs", np.full(len(times), v)) for k, v in columns.items()}
+    arrays["value"] = ("obs", np.asarray(ppm) * 1e-6, {"units": "mol mol-1"})
+    xr.Dataset({**arrays, "time": ("obs", times)}).to_netcdf(folder / "co2_equator.nc")
+    return str(folder)
+
+
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def stations(tmp_path_factory):
+    """Hourly observations, 400 ppm, of the days that `TINY` simulates."""
+    times = np.datetime64("2016-01-01", "ns") + np.arange(16 * 24) * np.timedelta64(1, "h")
+    return observe(tmp_path_factory.mktemp("obspack"), times, np.full(len(times), 400.0))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, stations):
     """A whole tiny run."""
     folder = RunFolder(tmp_path_factory.mktemp("run") / "out", preset="smoke")
-    return folder, atmosphere.run(TINY, folder, device="cpu")
+    config = dataclasses.replace(TINY, stations=stations)
+    return folder, atmosphere.run(config, folder, device="cpu")
 
 
 def test_run_writes_every_part(finished):
     folder, paths = finished
     rows = ("sfno", "sfno_free", "sfno_uncentred", "sfno_uncentred_free")
-    references = ("persistence", "upwind", "upwind_winds")
+    references = ("persistence", "upwind", "upwind_long", "upwind_winds")
     assert {p.name for p in paths} == {f"{r}-test-0.json" for r in (*rows, *references)}
     with_fixer = Result.read(folder.results / "sfno-test-0.json")
     free = Result.read(folder.results / "sfno_free-test-0.json")
@@ -57,26 +78,34 @@ def test_run_writes_every_part(finished):
     assert with_fixer.metrics["rel_mass_rmse_7d"].value < 1e-7
     assert free.metrics["rel_mass_rmse_7d"].value > 1e-6
     assert {"ms_per_step", "ms_per_step_reading", "ms_per_step_writing"} <= set(with_fixer.metrics)
-    assert not Result.read(folder.results / "upwind-test-0.json").learned
+    upwind = Result.read(folder.results / "upwind-test-0.json")
+    assert not upwind.learned
+    assert "rise_loss" in with_fixer.metrics
+    assert "rise_loss" not in upwind.metrics
+    for row in (with_fixer, upwind):
+        assert row.metrics["station_rmse"].n == 1
+        assert set(row.reference["truth"]) == {n for n in row.metrics if n.startswith("station")}
     (board,) = make_boards(read_results([folder.path]))
     (line,) = comparison_lines(board)
     assert line.startswith("sfno: rmse over that of persistence")
     assert "centred" in line
+    assert "; a step takes" in line
     assert "| persistence |" in to_markdown([board])
     page = make_page(read_results([folder.path]), title="t")
     assert page.count("<svg") == 3
 
 
-def test_a_second_run_only_looks(finished):
+def test_a_second_run_only_looks(finished, stations):
     folder, paths = finished
     before = {p: p.stat().st_mtime_ns for p in paths}
-    atmosphere.run(TINY, folder, device="cpu")
+    atmosphere.run(dataclasses.replace(TINY, stations=stations), folder, device="cpu")
     assert before == {p: p.stat().st_mtime_ns for p in paths}
 
 
 @pytest.mark.slow
-def test_a_stopped_run_resumes_to_the_same_numbers(finished, tmp_path, monkeypatch):
+def test_a_stopped_run_resumes_to_the_same_numbers(finished, stations, tmp_path, monkeypatch):
     whole, paths = finished
+    config = dataclasses.replace(TINY, stations=stations)
     folder = RunFolder(tmp_path / "out", preset="smoke")
     (folder.predictions).mkdir(parents=True)
     (folder.predictions / "data.nc").write_bytes((whole.predictions / "data.nc").read_bytes())
@@ -91,9 +120,9 @@ def test_a_stopped_run_resumes_to_the_same_numbers(finished, tmp_path, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(TransportObjective, "__call__", stopping)
         with pytest.raises(InterruptedRun):
-            atmosphere.run(TINY, folder, device="cpu")
+            atmosphere.run(config, folder, device="cpu")
     assert not folder.results.exists()
-    atmosphere.run(TINY, folder, device="cpu")
+    atmosphere.run(config, folder, device="cpu")
     for path in paths:
         content = [json.loads((f.results / path.name).read_text()) for f in (whole, folder)]
         assert content[0]["sample"] == content[1]["sample"]
@@ -117,21 +146,85 @@ def test_training_and_test_are_apart_and_starts_are_the_data(finished):
         split(dataclasses.replace(TINY, lead_days=30), data)
 
 
+def test_a_station_in_the_forecast_sees_its_own_cell(finished, tmp_path):
+    data = open_carbon(finished[0].predictions / "data.nc")
+    forecasts = cut_forecasts(TINY, split(TINY, data)[1])
+    truth = forecasts.window.concentration[:, 1:]
+    column = 15  # of cells of 22.5 degrees: 10 degrees west are nearer to its centre than to 0
+    known = data.window(0, len(data) - 1).concentration[:, 0, 4, column] / CO2_PER_AIR
+    folder = observe(tmp_path / "here", data.times, known.double().numpy(), lon=-12.0)
+    here = station_metrics(open_stations(folder), data, forecasts, truth)
+    assert here["station_rmse"].value < 1e-4
+    assert here["station_r2"].value == pytest.approx(1)
+    off = station_metrics(open_stations(folder), data, forecasts, truth + 2 * CO2_PER_AIR)
+    assert off["station_abs_bias"].value == pytest.approx(2, rel=1e-4)
+    assert off["station_r2"].value == pytest.approx(1)
+    late = observe(tmp_path / "late", data.times + np.timedelta64(900, "D"), known.numpy())
+    with pytest.raises(DataError, match="no station has observations at the times"):
+        station_metrics(open_stations(late), data, forecasts, truth)
+
+
+def spoilt(dataset, how):
+    """Simulated data with one thing wrong."""
+    if how == "variable":
+        return dataset.sel(vari_3d=[v for v in dataset.vari_3d.values if v != "u"])
+    if how == "layer":
+        return dataset.isel(level=[0, 2])
+    if how == "gap":
+        return dataset.drop_isel(time=[40, 41])
+    spoilt = dataset.copy(deep=True)
+    if how == "units":
+        units = json.loads(spoilt.variables_3d.attrs["label_units"])
+        spoilt.variables_3d.attrs["label_units"] = json.dumps({**units, "u": "K"})
+    else:
+        spoilt.variables_3d[17, 7, 1, 2, 3] = np.nan
+    return spoilt
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("units", "u has units 'K', which are not 'm s-1'. Convert 'u'"),
+        ("variable", "lacks u; a data set in CarbonBench's schema holds"),
+        ("layer", "a layer is missing between them"),
+        ("gap", "2 times are missing in 1 gaps (2 after 2016-01-10T18"),
+        ("nan", "is not finite at 2016-01-05T06"),
+        ("stations", "nowhere"),
+    ],
+)
+def test_wrong_files_are_refused_on_the_command_line(finished, tmp_path, capsys, how, message):
+    path, out = tmp_path / "data.nc", tmp_path / "out"
+    words = ["run", "atmosphere", "--preset", "smoke", "--out", str(out), "--quiet"]
+    if how == "stations":
+        words += ["--stations", str(tmp_path / "nowhere")]
+    else:
+        with xr.open_dataset(finished[0].predictions / "data.nc") as dataset:
+            spoilt(dataset.load(), how).to_netcdf(path)
+        words += ["--data", str(path), "--lead-days", "4"]
+    assert main(words) == 3
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not out.exists()
+
+
 def test_upwind_rows_start_at_the_truth_and_keep_the_mass(finished):
     data = open_carbon(finished[0].predictions / "data.nc")
     forecasts = cut_forecasts(TINY, split(TINY, data)[1])
     window = forecasts.window.part(0, 4)
-    held, by_winds, solved = (
+    held, by_winds, solved, long = (
         r.forecast(window, 4) for r in reference_rows(TINY, data, forecasts.starts)
     )
     truth = window.concentration[:, 1:]
-    errors = [(x - truth).square().mean((0, 2, 3, 4)).sqrt() for x in (held, by_winds, solved)]
+    errors = [
+        (x - truth).square().mean((0, 2, 3, 4)).sqrt() for x in (held, by_winds, solved, long)
+    ]
     assert errors[1][0] < errors[0][0]
     assert (errors[2] < errors[0]).all()
+    assert (errors[3] < errors[0]).all()
+    assert not torch.equal(solved, long)
     mass = (truth.double() * window.airmass[:, 1:].double()).sum((2, 3, 4))
-    for forecast in (by_winds, solved):
+    for forecast, error in ((by_winds, 1e-7), (solved, 1e-7), (long, 1e-4)):
         found = (forecast.double() * window.airmass[:, 1:].double()).sum((2, 3, 4))
-        torch.testing.assert_close(found, mass, rtol=1e-7, atol=0)
+        torch.testing.assert_close(found, mass, rtol=error, atol=0)  # long: another air mass
 
 
 def test_fluxes_from_winds_turn_one_air_mass_into_the_next():

@@ -2,6 +2,7 @@
 
 import json
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from pushforward.benchmarks.run_folder import RunFolder
 from pushforward.benchmarks.tasks import cells as task
 from pushforward.benchmarks.tasks.cells_config import CellsConfig, FeatureOptions
+from pushforward.cli import main
 from pushforward.datasets import open_cells
 from pushforward.simulators.cells import DrugScreen
 from pushforward.simulators.errors import DataError
@@ -132,3 +134,51 @@ def test_dose_zero_has_no_logarithm_and_is_named(screen, tmp_path):
     config = configuration(tmp_path / "zero.h5ad")
     with pytest.raises(DataError, match="dose = 0 has no logarithm"):
         task.plan(config, task.open_data(config))
+
+
+def spoil(cells, case, folder):
+    """Options of the command line beside the data, and what must be said."""
+    by_dose = ["--split", "dose", "--treatment", "drug_01-10"]
+    by_drug = ["--split", "drug", "--treatment", "drug_01-10"]
+    if case == "dose 0":
+        cells.obs["dose"] = np.where(cells.obs["condition"] == "drug_00-1", 0.0, cells.obs["dose"])
+        return by_dose, "dose = 0 has no logarithm"
+    if case == "unseen drug":
+        del cells.uns["descriptors"]
+        return by_drug, "drug = 'drug_01' was not seen by the encoder"
+    if case == "NaN descriptor":
+        cells.uns["descriptors"].iloc[1, 0] = np.nan
+        return by_drug, "descriptors of 'drug_01' are NaN or infinite: ['property_0']"
+    if case == "missing drug":
+        pd.DataFrame({"w": [1.0, 2.0]}, index=["drug_00", "drug_02"]).to_csv(folder / "t.csv")
+        return [*by_drug, "--descriptors", "t.csv"], "drug 'drug_01' is not in the table"
+    if case == "code -1":
+        cells.obs["condition"] = cells.obs["condition"].astype(object)
+        cells.obs.loc[cells.obs_names[:2], "condition"] = np.nan
+        cells.obs["condition"] = cells.obs["condition"].astype("category")
+        return by_drug, "2 of 184 cells have no label in obs column 'condition'"
+    if case == "duplicate genes":
+        cells.var_names = ["gene_0000", *cells.var_names[:-1]]
+        return by_drug, "1 gene names occur more than once ('gene_0000')"
+    cells.obs["dose"] = np.where(cells.obs["condition"] == "control", 0.0, 10.0)
+    return by_dose, "leaves nothing to learn from"  # every treatment has the dose asked for
+
+
+CASES = ("dose 0", "unseen drug", "NaN descriptor", "missing drug", "code -1", "duplicate genes")
+
+
+@pytest.mark.filterwarnings("ignore:.*names are not unique")
+@pytest.mark.parametrize("case", [*CASES, "nothing left"])
+def test_wrong_screens_are_exit_code_3_and_nothing_is_written(
+    case, screen, tmp_path, monkeypatch, capsys, unchecked
+):
+    monkeypatch.chdir(tmp_path)
+    cells = anndata.read_h5ad(screen)
+    options, says = spoil(cells, case, tmp_path)
+    cells.write_h5ad("s.h5ad")
+    before = {p.name for p in tmp_path.iterdir()}
+    keys = ["--population-key", "cell_type", "--control", "control"]
+    keys += ["--drug-key", "drug", "--dose-key", "dose", "--models", "conditional_map"]
+    assert main(["run", "cells", "--data", "s.h5ad", "--out", "o", *keys, *options]) == 3
+    assert says in " ".join(capsys.readouterr().err.split())
+    assert {p.name for p in tmp_path.iterdir()} == before

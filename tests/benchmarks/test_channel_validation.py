@@ -5,7 +5,14 @@ import pytest
 import torch
 import xarray as xr
 
-from pushforward.benchmarks.validation.channel import compare, main, simulate
+from pushforward.benchmarks.validation.channel import (
+    TERMS,
+    compare,
+    compare_budget,
+    main,
+    plot,
+    simulate,
+)
 
 
 def profiles(scale=1.0):
@@ -34,7 +41,27 @@ def test_a_short_run_gives_profiles_with_its_command():
     found, run = simulate((8, 17, 8), discard=0.0, average=0.05, cfl=0.5, seed=0)
     assert run["steps"] >= 10
     assert run["largest_divergence"] < 1e-10
-    assert bool(torch.isfinite(torch.from_numpy(found["u_plus"].values)).all())
+    assert bool(torch.isfinite(torch.from_numpy(found["profiles"]["u_plus"].values)).all())
+    assert found["distributions"].sizes["bin"] == 201
+
+
+def test_a_budget_equals_itself_and_is_drawn(tmp_path):
+    budget = xr.Dataset(
+        {"y_plus": ("y", 180 * np.linspace(0, 1, 50))}
+        | {n: ("y", np.linspace(0.2, 0, 50)) for n in TERMS}
+        | {f"{n}_error": ("y", np.zeros(50)) for n in TERMS}
+    )
+    assert max(compare_budget(budget, budget).values()) == 0
+    doubled = budget.assign(production=2 * budget["production"])
+    name = "budget_production_largest_difference_over_peak_production"
+    assert compare_budget(doubled, budget)[name] == pytest.approx(0.2 * (1 - 5 / 49) / 0.2, abs=0.1)
+    ours = profiles().assign(
+        {f"{n}_error": ("y", np.zeros(50)) for n in ("u_plus", "v_rms", "w_rms")}
+        | {n: ("y", np.zeros(50)) for n in ("v_rms", "w_rms", "uv_plus", "viscous_plus")}
+        | {f"{n}_error": ("y", np.zeros(50)) for n in ("uv_plus", "viscous_plus", "total_stress")}
+    )
+    plot(ours, budget, ours, budget, tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").stat().st_size > 10_000
 
 
 def test_a_missing_reference_is_refused_before_the_run(tmp_path):

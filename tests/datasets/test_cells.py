@@ -260,6 +260,24 @@ def test_splits_name_what_is_unknown(data):
         hold_out_population(one, "P00", "treated")
 
 
+def test_an_empty_held_out_set_is_refused():
+    cells = small(treatments=("a", "b"))
+    labels = cells.obs[["patient_id", "condition"]].astype(str)
+    untreated = ((labels["patient_id"] == "P01") & (labels["condition"] == "a")).to_numpy()
+    data = open_cells(cells[~untreated].copy())
+    with pytest.raises(DataError, match="'P01' has 30 control and 0 'a' cells; .*'P00', 'P02'"):
+        hold_out_population(data, "P01", "a")
+    assert set(hold_out_condition(data, "a").groups) == {f"P0{i}|b" for i in range(3)}
+    kept = (labels["condition"] == "b") | (labels["patient_id"] == "P01")
+    kept &= (labels["patient_id"] != "P01") | (labels["condition"] != "b")
+    # Only P01 has control cells, only the others are treated with b: nothing can be asked.
+    apart = open_cells(cells[kept.to_numpy()].copy())
+    with pytest.raises(DataError, match="no population has 2 control and 2 treated cells"):
+        hold_out_condition(apart, "b")
+    with pytest.raises(DataError, match="no population has 2 control and 2 'b' cells"):
+        hold_out_cells(apart, "b")
+
+
 def test_the_real_file_is_log_normalised(glioblastoma):
     data = open_cells(glioblastoma)
     assert data.measure == "log-normalised"

@@ -37,6 +37,25 @@ def test_a_fit_is_worth_something(unchecked):
     assert found["W2"] < 0.97 * found["W2 identity"]
 
 
+def test_what_was_missed_is_said():
+    def reading(rate, peak):
+        return [{"cells": rate, "seconds": 1.0, "peak_mb": peak, "worker_peak_mb": 0.0}]
+
+    results = {
+        "reading": {
+            cells.SHUFFLED: reading(60.0, 1200.0),
+            cells.CONTIGUOUS[cells.BATCH]: reading(100.0, 500.0),
+        },
+        "training": [{"seconds": 30.0}, {"seconds": 90.0}],
+    }
+    speed, memory, fit = cells.asked_and_found(results)
+    assert speed.startswith("Missed")
+    assert "(60%)" in speed
+    assert memory == "Missed: its resident memory below 1 GB (1200 MB)."
+    assert fit.startswith("Reached")
+    assert "90.0 s" in fit
+
+
 @pytest.mark.slow
 def test_a_small_run_writes_json_table_and_plot(tmp_path, unchecked):
     results = cells.run("smoke", tmp_path, threads=1, seeds=1)

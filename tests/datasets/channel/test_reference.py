@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from pushforward.datasets.channel import read_mkm_profiles, read_mkm_spectra
+from pushforward.datasets.channel import (
+    read_mkm_budget,
+    read_mkm_profiles,
+    read_mkm_spectra,
+)
 from pushforward.simulators.errors import DataError
 
 
@@ -31,6 +35,28 @@ def test_spectra_sum_to_the_variance(chan180):
         spectra = read_mkm_spectra(chan180 / "spectra" / f"chan180.{axis}spec.30")
         assert spectra.attrs["y_plus"] == pytest.approx(30.02)
         assert float(spectra["E_uu"].sum()) == pytest.approx(4.9093, rel=2e-3)
+
+
+def test_the_budget_closes_with_the_pressure_transport(chan180):
+    budget = read_mkm_budget(chan180)
+    peak = int(budget["production"].values.argmax())
+    assert float(budget["production"][peak]) == pytest.approx(0.219, abs=0.005)
+    assert float(budget["y_plus"][peak]) == pytest.approx(12, abs=1)
+    assert budget["residual"].values == pytest.approx(budget["pressure_transport"].values, abs=1e-3)
+    # Production and dissipation are equal in sum: transport makes no energy.
+    lost, made = (
+        np.trapezoid(budget[n].values, budget["y_plus"].values)
+        for n in ("dissipation", "production")
+    )
+    assert -lost == pytest.approx(made, rel=0.01)
+
+
+def test_a_budget_of_other_columns_is_refused(tmp_path):
+    folder = tmp_path / "chan9"
+    (folder / "balances").mkdir(parents=True)
+    (folder / "balances" / "chan9.kbal").write_text("# Re = 9\n# y y+ bal\n0 0 0\n")
+    with pytest.raises(DataError, match=r"has columns \['y', 'y\+', 'bal'\]; expected"):
+        read_mkm_budget(folder)
 
 
 def test_files_of_other_columns_are_refused(tmp_path):

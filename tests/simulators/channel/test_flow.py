@@ -7,6 +7,7 @@ import torch
 
 from pushforward.simulators.channel import (
     ChannelFlow,
+    advance_with_checkpoints,
     load_state,
     perturbed,
     save_state,
@@ -156,10 +157,37 @@ def test_steps_chosen_by_the_courant_number(lively):
         small().stable_step(lively)
 
 
-def test_a_run_that_blows_up_says_when(lively):
-    flow = small(dt=3.0)
-    with pytest.raises(DivergedError, match=r"not finite after step \d+ of 60, time .* Lower dt"):
-        flow.advance(lively, 60)
+def test_a_step_that_is_far_too_long_is_refused_before_it_is_taken(lively):
+    with pytest.raises(DataError, match=r"dt = 3.0 has the CFL number .* Use dt = 0\.\d+ or less"):
+        small(dt=3.0).advance(lively, 60)
+
+
+def unmixing(velocity, gradient, flow):
+    """A closure that takes away more viscosity than there is: whatever is small grows."""
+    return torch.full_like(velocity[0], -40 * flow.viscosity)
+
+
+def test_a_run_that_blows_up_says_when_and_in_wall_units(lively):
+    flow = small(closure=unmixing)
+    message = r"not finite after step \d+ of 400, time .* Re_tau .* in wall units dt .* Lower dt"
+    with pytest.raises(DivergedError, match=message):
+        flow.advance(lively, 400)
+
+
+def test_a_run_that_blows_up_leaves_its_last_good_state(lively, tmp_path):
+    path, flow = tmp_path / "state.safetensors", small(closure=unmixing)
+    with pytest.raises(DivergedError, match=r"After \d+ of 400 steps all was well: .*safetensors"):
+        advance_with_checkpoints(flow, lively, 400, path, every=5)
+    kept = load_state(path, flow)
+    assert kept.time >= lively.time
+    assert bool(torch.isfinite(kept.mean).all())
+    calm = small()
+    end = advance_with_checkpoints(calm, lively, 5, path, every=2)
+    straight = calm.advance(lively, 5)
+    assert torch.equal(end.g, straight.g)
+    assert torch.equal(load_state(path, calm).g, straight.g)
+    with pytest.raises(DataError, match="every = 0"):
+        advance_with_checkpoints(calm, lively, 5, path, every=0)
 
 
 @pytest.mark.usefixtures("unchecked")

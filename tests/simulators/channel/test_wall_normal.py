@@ -45,7 +45,7 @@ def test_the_influence_functions_clamp_v_and_solve_both_equations():
     g = torch.Generator().manual_seed(0)
     r = torch.randn(2, 31, 7, 4, dtype=torch.complex128, generator=g)
     r[..., 0, 0] = 0
-    v, phi, omega = stage.solve_v_and_g(r[0], r[1])
+    v, (phi, omega) = stage.solve_v_and_g(r)
     k2, d2 = wall.k2, wall.second
 
     def residual(field, b, right):

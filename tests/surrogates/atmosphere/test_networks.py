@@ -203,3 +203,17 @@ def test_errors_name_the_value():
     ):
         with pytest.raises(DataError, match=message):
             make()
+
+
+def test_networks_start_with_a_tenth_of_the_last_layer():
+    """PyTorch draws the weights of a layer within 1/√inputs of zero."""
+    heads = {
+        UNet: lambda net: net.head.weight,
+        SFNO: lambda net: net.decoder.weight,
+        SwinTransformer: lambda net: net.head.weight,
+        GraphCast: lambda net: net.read_out[-1].weight,
+    }
+    for kind, head in heads.items():
+        weight = head(made(kind))
+        bound = 0.1 / weight.shape[1] ** 0.5
+        assert 0.5 * bound < weight.abs().max().item() <= bound

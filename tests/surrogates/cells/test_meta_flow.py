@@ -87,6 +87,17 @@ def test_what_a_point_reads_moves_with_the_cells(unchecked):
     assert torch.allclose(split(lone)[1][0, 0], expected, atol=1e-5)
 
 
+def test_far_from_all_cells_a_point_reads_finite_features(unchecked):
+    """Weights below e^-60 are cut there, so that neither features nor gradients blow up."""
+    g = torch.Generator().manual_seed(0)
+    reader = TokenReader(2, 3, 8, 4, g)
+    points = torch.full((1, 2, 2), 1e3, requires_grad=True)
+    out = reader(points, torch.ones(1, 2, 3), cloud(9)[None], torch.randn(1, 9, 8, generator=g))
+    assert torch.allclose(out[..., 12:], torch.tensor(60.0).log1p().expand(1, 2, 4), atol=1e-4)
+    (slope,) = torch.autograd.grad(out.sum(), points)
+    assert torch.isfinite(slope).all()
+
+
 def test_deep_sets_see_no_neighbours_and_graphs_do(unchecked):
     g = torch.Generator().manual_seed(0)
     sets, graph = (GraphEmbedding(2, width=8, layers=2, neighbours=k, generator=g) for k in (0, 3))

@@ -90,6 +90,15 @@ def test_cosine_runs_from_full_rate_to_the_final_fraction():
     assert settings.rate(100) == pytest.approx(0.2)
 
 
+def test_warm_up_rises_to_the_schedule_and_leaves_its_end():
+    warm = Optimisation(steps=110, learning_rate=2.0, schedule="cosine", warm_up=10)
+    assert [warm.rate(step) for step in (0, 4, 9, 10)] == pytest.approx([0.2, 1.0, 2.0, 2.0])
+    plain = Optimisation(steps=100, learning_rate=2.0, schedule="cosine")
+    assert warm.rate(60) == plain.rate(50)
+    assert warm.rate(110) == plain.rate(100)
+    assert Optimisation(warm_up=4).rate(7) == Optimisation().rate(0)
+
+
 def test_a_signal_saves_and_says_resume_me(tmp_path):
     def interrupted(model, generator):
         os.kill(os.getpid(), signal.SIGTERM)
@@ -225,6 +234,7 @@ while True:
         ({"steps": 0}, "steps = 0 must be positive"),
         ({"learning_rate": -1.0}, "learning_rate = -1.0 must be positive"),
         ({"weight_decay": -1.0}, "weight_decay = -1.0"),
+        ({"warm_up": -1}, "warm_up = -1 must not be negative"),
     ],
 )
 def test_wrong_optimisation_is_refused(options, message):
