@@ -12,9 +12,10 @@ from pushforward.benchmarks.channel_figures import (
     plot_spectra,
 )
 from pushforward.benchmarks.leaderboard import Board, Cell
+from pushforward.benchmarks.metrics.channel import PROFILES
 from pushforward.benchmarks.page_parts import costs_html, figure_html, table_html
 
-__all__ = ["channel_markdown", "channel_section", "speed_lines", "table"]
+__all__ = ["channel_markdown", "channel_section", "speed_lines", "tables"]
 
 NOTE = (
     "Errors after n steps are of the whole field over the size of the true fluctuations; "
@@ -29,10 +30,31 @@ NOTE = (
 )
 
 
-def table(board: Board) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """Heads and rows: learned models by their first error, then the others, then brackets."""
-    columns = _columns(board)
-    heads = [f"{m.replace('_', ' ')} {'↓' if board.best(m) == 'lowest' else '↑'}" for m in columns]
+STATISTICS = ("energy_error", *(f"error_{name}" for name in PROFILES), "spectra_error")
+"""Metrics of the second table; the first holds the others of the headline."""
+
+
+def tables(board: Board) -> list[tuple[list[str], list[tuple[str, list[str]]]]]:
+    """Heads and rows of two tables: forecasts with their cost, and long-run statistics.
+
+    Learned models come first, by their first error, then the others, then rows in brackets.
+    """
+    measured = {m for r in board.results for m in r.metrics}
+    shown = [m for m in board.headline if m in measured]
+    first = [m for m in shown if m not in STATISTICS]
+    second = [m for m in STATISTICS if m in measured]
+    return [
+        _table(board, first, costs=("parameters", "train_seconds")),
+        _table(board, second, costs=()),
+    ]
+
+
+def _table(
+    board: Board, columns: list[str], *, costs: tuple[str, ...]
+) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    heads = [
+        f"{m.replace('_', ' ')} {'↓' if board.best(m) == 'lowest' else '↑'}" for m in columns
+    ] + [c.replace("_", " ") for c in costs]
     rows = []
     for model in board.models:
         results = [r for r in board.results if r.model == model]
@@ -44,11 +66,17 @@ def table(board: Board) -> tuple[list[str], list[tuple[str, list[str]]]]:
             elif cell is not None and len(results) == 1 and results[0].metrics[metric].std_error:
                 found = results[0].metrics[metric]
                 cell = Cell(found.value, found.std_error, found.n)
-            cells.append(_text(cell, len(results)))
-        rows.append((model, cells))
+            cells.append(_text(cell))
+        for cost in costs:
+            values = [float(r.cost[cost]) for r in results]
+            learned = results[0].learned
+            cells.append(f"{sum(values) / len(values):.0f}" if learned else "–")
+        if any(c != "–" for c in cells):
+            rows.append((model, cells))
     for row in board.reference_rows:
-        cells = [_text(board.reference(row, m), 1) for m in columns]
-        rows.append((f"({row})", cells))
+        cells = [_text(board.reference(row, m)) for m in columns] + ["–"] * len(costs)
+        if any(c != "–" for c in cells):
+            rows.append((f"({row})", cells))
     return heads, rows
 
 
@@ -80,7 +108,7 @@ def speed_lines(board: Board) -> list[str]:
     return lines
 
 
-def _text(cell: Cell | None, results: int) -> str:
+def _text(cell: Cell | None) -> str:
     """A cell's text; tiny numbers (divergence, slip) keep their powers of ten."""
     if cell is None:
         return "–"
@@ -89,42 +117,39 @@ def _text(cell: Cell | None, results: int) -> str:
     return cell.text()
 
 
-def _columns(board: Board) -> list[str]:
-    measured = {m for r in board.results for m in r.metrics}
-    return [m for m in board.headline if m in measured]
-
-
 def channel_markdown(board: Board) -> str:
     """Table and speeds."""
-    heads, rows = table(board)
     lines = [
-        f"**{board.task}**, {board.splits[0]} runs, preset `{board.preset}`, {len(board.seeds)} "
-        f"seeds, data `{board.data_fingerprint}`. {NOTE}",
+        f"**{board.task}**, {board.splits[0]} runs, preset `{board.preset}`, {_seeds(board)}, "
+        f"data `{board.data_fingerprint}`. {NOTE}",
         "",
-        "| row | " + " | ".join(heads) + " |",
-        "|---" * (len(heads) + 1) + "|",
-        *(f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows),
-        "",
-        *(f"- {line}" for line in speed_lines(board)),
     ]
+    for heads, rows in tables(board):
+        lines += [
+            "| row | " + " | ".join(heads) + " |",
+            "|---" * (len(heads) + 1) + "|",
+            *(f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows),
+            "",
+        ]
+    lines += [f"- {line}" for line in speed_lines(board)]
     return "\n".join(lines) + "\n"
 
 
 def channel_section(board: Board) -> str:
     """Table, speeds and figures."""
     learned = {r.model for r in board.results if r.learned}
-    heads, rows = table(board)
-    kinds = [
-        ("learned" if name in learned else "beside" if name.startswith("(") else "", [name, *cells])
-        for name, cells in rows
-    ]
     items = "".join(f"<li>{html.escape(line)}</li>" for line in speed_lines(board))
     parts = [
         f"<h2>{html.escape(board.task)}, preset {html.escape(board.preset)}: "
         f"{html.escape(board.splits[0])} runs</h2>",
-        f"<p class='note'>{len(board.seeds)} seeds, data fingerprint "
+        f"<p class='note'>{_seeds(board)}, data fingerprint "
         f"<code>{html.escape(board.data_fingerprint)}</code>. {html.escape(NOTE)}</p>",
-        table_html(["row", *heads], kinds),
+        *(
+            table_html(
+                ["row", *heads], [(_kind(name, learned), [name, *cells]) for name, cells in rows]
+            )
+            for heads, rows in tables(board)
+        ),
         f"<ul>{items}</ul>",
         figure_html(
             plot_profiles(board),
@@ -166,3 +191,13 @@ def channel_section(board: Board) -> str:
         )
     parts.append(costs_html(board, learned))
     return "".join(parts)
+
+
+def _kind(name: str, learned: set[str]) -> str:
+    """Class of a row on the page."""
+    return "learned" if name in learned else "beside" if name.startswith("(") else ""
+
+
+def _seeds(board: Board) -> str:
+    n = len(board.seeds)
+    return f"{n} seed" + ("" if n == 1 else "s")

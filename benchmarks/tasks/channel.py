@@ -43,11 +43,7 @@ __all__ = ["TASK", "TASK_VERSION", "run"]
 
 TASK = "channel"
 TASK_VERSION = 1
-HEADLINE = [
-    "error_1",
-    "error_5",
-    "error_10",
-    "error_50",
+HEADLINE = [  # after the errors at the horizons
     "correlation_time",
     "bounded_steps",
     "lively_steps",
@@ -232,15 +228,10 @@ class _Judged:
             cost=run_cost(cost, seconds=seconds, calls=windows.truth.shape[1]),
             config_hash=config.hash,
             data_fingerprint=problem.fingerprint,
-            headline=[h for h in HEADLINE if not h.startswith("error_") or self._asked(h)],
+            headline=[*(f"error_{h}" for h in config.horizons), *HEADLINE],
             learned=cost is not None,
             sample=sample,
         )
-
-    def _asked(self, metric: str) -> bool:
-        """Whether a short error's horizon is one of the configuration's."""
-        tail = metric.removeprefix("error_")
-        return not tail.isdigit() or int(tail) in self.config.horizons
 
     def _references(self) -> dict[str, dict[str, float]]:
         """The noise floor, what the constraints alone change, and the simulation's own seconds."""

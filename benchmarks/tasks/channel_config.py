@@ -34,7 +34,7 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
             "dim": 32, "heads": 4, "dim_head": 8, "kernel_multiplier": 12, "iterations": 4
         },
         "fno": {"width": 6, "modes": [6, 8, 5], "layers": 3, "hidden": 64},
-        "ifno": {"width": 10, "modes": [5, 10, 5], "layers": 4, "hidden": 256},
+        "ifno": {"width": 10, "modes": [5, 10, 5], "layers": 4, "hidden": 128},
     },
     "paper": {
         "ifactformer": {"dim": 96, "heads": 5, "dim_head": 96, "iterations": 10},
@@ -45,7 +45,7 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
 }  # fmt: skip
 PACE: dict[str, dict[str, float]] = {
     "tiny": {},
-    "small": {"ifactformer_chained": 1.5, "fno": 5.0, "ifno": 3.0},
+    "small": {"ifactformer_chained": 1.2, "fno": 4.3, "ifno": 2.1},
     "paper": {},
 }
 
@@ -125,12 +125,12 @@ class ChannelConfig:
     target: Target = "convected"
     constrained: bool = True
     noise: float = 0.1
-    unrolls: list[int] = field(default_factory=lambda: [1, 4])
-    unroll_steps: list[int] = field(default_factory=lambda: [300, 100])
+    unrolls: list[int] = field(default_factory=lambda: [1, 2])
+    unroll_steps: list[int] = field(default_factory=lambda: [400, 150])
     batch_size: int = 4
     optimisation: Optimisation = field(
         default_factory=lambda: Optimisation(
-            learning_rate=2e-3, weight_decay=1e-4, schedule="cosine", clip_norm=1.0
+            learning_rate=5e-3, weight_decay=1e-4, schedule="cosine", clip_norm=1.0
         )
     )
     start_every: int = 50

@@ -1,5 +1,6 @@
 """Scores of forecasts of channel flow: errors over windows, statistics over the long roll-out."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,9 +121,9 @@ def score_long(problem: ChannelProblem, predicted: Float[Tensor, "steps 3 x y z"
         value = profile_error(profiles[name], problem.profiles[name], problem.half_weights)
         metrics[f"error_{name}"] = Metric(value, 0.0, 1, "1", "lowest")
     spectra = channel_spectra(settled, problem.planes)
-    metrics["spectra_error"] = Metric(
-        spectra_error(spectra, problem.spectra), 0.0, 1, "1", "lowest"
-    )
+    error = spectra_error(spectra, problem.spectra)
+    if math.isfinite(error):
+        metrics["spectra_error"] = Metric(error, 0.0, 1, "1", "lowest")
     gap = abs(float(lively[round(SKIPPED * steps) :].mean()) - 1)
     metrics["energy_error"] = Metric(gap, 0.0, 1, "1", "lowest")
     return LongScores(metrics, energy, profiles, spectra)

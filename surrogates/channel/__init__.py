@@ -16,9 +16,10 @@ from pushforward.surrogates.channel.kernel_analysis import (
     trace_kernels,
 )
 from pushforward.surrogates.channel.network import ChannelNetwork
-from pushforward.surrogates.channel.objective import StepObjective, reflect_y, reflect_z
+from pushforward.surrogates.channel.objective import StepObjective
 from pushforward.surrogates.channel.precision import Precision
 from pushforward.surrogates.channel.projection import DivergenceFree, divergence
+from pushforward.surrogates.channel.reflections import reflect, reflect_y, reflect_z
 
 __all__ = [
     "FNO",
@@ -42,6 +43,7 @@ __all__ = [
     "convection",
     "divergence",
     "fit_emulator",
+    "reflect",
     "reflect_y",
     "reflect_z",
     "spectral_radius",

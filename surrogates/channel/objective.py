@@ -8,8 +8,9 @@ from torch import Tensor
 
 from pushforward.simulators.errors import DataError
 from pushforward.surrogates.channel.grid import ChannelGrid
+from pushforward.surrogates.channel.reflections import reflect_y, reflect_z
 
-__all__ = ["StepObjective", "reflect_y", "reflect_z"]
+__all__ = ["StepObjective"]
 
 
 class StepObjective:
@@ -99,23 +100,3 @@ class StepObjective:
                 state = model(state)
         error = ((model(state) - truth) / model.change_scale).square()
         return {"loss": self.grid.mean(error).mean()}
-
-
-def reflect_z(velocity: Float[Tensor, "*batch 3 x y z"]) -> Float[Tensor, "*batch 3 x y z"]:
-    """z → −z, w → −w.
-
-    Examples
-    --------
-    >>> import torch
-    >>> u = torch.randn(3, 4, 5, 6)
-    >>> bool(torch.equal(reflect_z(reflect_z(u)), u))
-    True
-    """
-    sign = velocity.new_tensor([1.0, 1.0, -1.0])[:, None, None, None]
-    return sign * velocity.flip(-1).roll(1, -1)
-
-
-def reflect_y(velocity: Float[Tensor, "*batch 3 x y z"]) -> Float[Tensor, "*batch 3 x y z"]:
-    """y → −y, v → −v: the lower wall becomes the upper one."""
-    sign = velocity.new_tensor([1.0, -1.0, 1.0])[:, None, None, None]
-    return sign * velocity.flip(-2)

@@ -186,6 +186,20 @@ def test_roll_outs_keep_the_constraints_over_many_steps():
 
 
 @torch.no_grad()
+def test_a_push_along_z_cancels_over_a_cycle_of_reflections():
+    model, flows = still(emulator(target="increment")), lively()
+    model.calibrate(flows)
+    model.network.head[-1].bias[1:] = torch.tensor([0.2, 0.1])
+    start = flows[:, 0].double()
+    free = model.rollout(start, 8, reflections=False).velocity[:, -1]
+    assert ((free - start)[:, 2] / model.change_scale[2]).mean() == pytest.approx(0.8, rel=1e-5)
+    cycled = model.rollout(start, 8).velocity[:, -1]
+    torch.testing.assert_close(cycled, start, atol=1e-6, rtol=0)
+    first = model.rollout(start, 1).velocity[:, 0]
+    torch.testing.assert_close(first, model(start))
+
+
+@torch.no_grad()
 def test_a_flow_that_leaves_the_range_is_reported_and_leaves_the_others_alone():
     model, flows = still(emulator(target="increment")), lively()
     model.calibrate(flows)
@@ -193,7 +207,7 @@ def test_a_flow_that_leaves_the_range_is_reported_and_leaves_the_others_alone():
     model.change_scale[0] = 1.0
     start = flows[:, 0].clone()
     start[1] = -start[1]  # runs down before it runs up
-    found = model.rollout(start, 40)
+    found = model.rollout(start, 40, reflections=False)
     energy = [model.kinetic_energy(start + 0.05 * (t + 1) * torch.tensor([1.0, 0, 0])[:, None, None, None]) for t in range(40)]  # fmt: skip  # noqa: E501
     expected = [
         next(t for t in range(40) if not 0.5 < energy[t][i] / model.energy < 2) for i in range(2)
