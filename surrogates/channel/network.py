@@ -1,5 +1,6 @@
 """What the channel's networks share: three velocity components on a grid in, three out."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from jaxtyping import Float
@@ -22,7 +23,7 @@ class ChannelNetwork(Surrogate):
     grid : where the fields live, or its plain values.
     """
 
-    def __init__(self, grid: ChannelGrid | dict[str, Any]):
+    def __init__(self, grid: ChannelGrid | Mapping[str, Any]):
         super().__init__()
         self.grid = ChannelGrid.of(grid)
         self.options: dict[str, Any] = {}
