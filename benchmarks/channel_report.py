@@ -114,6 +114,8 @@ def _text(cell: Cell | None) -> str:
         return "–"
     if cell.mean and abs(cell.mean) < 1e-3:
         return f"{cell.mean:.1e}"
+    if cell.std_error < 1e-9 * abs(cell.mean):  # the same every time: rounding, not an error
+        return Cell(cell.mean, 0.0, 1).text()
     return cell.text()
 
 
