@@ -58,7 +58,8 @@ class TracerTransport:
     - "moments": all moments to second order carried along (Prather 1986): 6 numbers a cell in one
       layer, 10 in several; the default. "_monotone" and "_positive" shrink the polynomial along
       the sweep to the neighbours' range, or above 0. "_sheared" lets the horizontal wind vary
-      across a cell: the least error, above all at the poles, for about eight times the work.
+      across a cell, so that moments cross the poles, for about eight times the work; in strongly
+      divergent flow plain moments are nearer.
 
     Parameters
     ----------
