@@ -146,7 +146,7 @@ def plot_pictures(board: Board, rows: Sequence[str]) -> "Figure":
         if found:
             shown.setdefault("filtered DNS", found[0].sample["pictures"]["truth"])
             shown[name] = found[0].sample["pictures"]["forecast"]
-    steps = sorted(shown["filtered DNS"], key=int)
+    steps = sorted(shown["filtered DNS"], key=int)  # JSON sorts names as words
     figure = new_figure(2.6 * len(steps) + 1.2, 1.05 * len(shown) + 0.5)
     axes = figure.subplots(len(shown), len(steps), squeeze=False)
     limit = max(np.abs(np.array(p)).max() for p in shown["filtered DNS"].values())
