@@ -75,7 +75,7 @@ def test_energy_changes_by_dissipation_and_driving_alone(lively):
 
 
 def test_products_leave_nothing_in_the_highest_polynomials(lively):
-    """What lies beyond the last polynomial would come back there and roughen slopes at the walls."""
+    """Aliasing would come back there, and slopes at the walls would multiply it by n²."""
     flow = small()
     waves = torch.cos(torch.outer(torch.acos(flow.y.clamp(-1, 1)), torch.arange(33.0)).double())
     raw = flow.rotation(lively.v, lively.phi, lively.g, lively.mean)[1]
