@@ -17,7 +17,12 @@ __all__ = [
 ]
 
 TASKS = ("cells", "turbulence", "atmosphere", "channel")
-OF_VERB = {"run": TASKS, "simulate": TASKS, "evaluate": ("cells",)}
+OF_VERB = {
+    "run": TASKS,
+    "simulate": TASKS,
+    "predict": ("turbulence",),
+    "evaluate": ("cells", "turbulence"),
+}
 
 
 def run_parser(task: str) -> Parser:

@@ -6,11 +6,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from pushforward.benchmarks.metrics.turbulence import energy_spectrum
 from pushforward.benchmarks.result import Metric, Result
 from pushforward.benchmarks.run_folder import RunFolder
 from pushforward.benchmarks.tasks.training import run_cost, train_missing
@@ -33,9 +31,9 @@ from pushforward.benchmarks.tasks.turbulence_rows import (
     persistence,
     solver_rows,
 )
-from pushforward.benchmarks.tasks.turbulence_scoring import Scores, score_forecast
+from pushforward.benchmarks.tasks.turbulence_sample import forecast_sample
+from pushforward.benchmarks.tasks.turbulence_scoring import score_forecast
 from pushforward.simulators.files import write_json
-from pushforward.simulators.turbulence import vorticity
 from pushforward.surrogates.training import (
     Progress,
     StopSignal,
@@ -48,7 +46,7 @@ from pushforward.surrogates.turbulence.model import CoarseSurrogate
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["TASK", "TASK_VERSION", "run"]
+__all__ = ["HEADLINE", "TASK", "TASK_VERSION", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +60,6 @@ HEADLINE = [
     "seconds_per_unit",
     "seconds_per_unit_alone",
 ]
-SHOWN_TIMES = (1.0, 2.0, 4.0, 8.0)  # time units after the start at which a flow is pictured
 
 
 def run(config: TurbulenceConfig, folder: RunFolder, *, device: str = "auto") -> list[Path]:
@@ -119,7 +116,8 @@ def _model_folder(folder: RunFolder, name: str, seed: int) -> Path:
 
 
 def _reference(config: TurbulenceConfig, flows: FlowSet, folder: RunFolder) -> Reference:
-    return reference(config, flows, folder.predictions / "reference", config.frames)
+    home = folder.predictions / "reference"
+    return reference(config, flows, home, config.frames, preset=folder.preset)
 
 
 def _simulated(config: TurbulenceConfig, folder: RunFolder) -> Tensor:
@@ -230,52 +228,13 @@ def _judge(
         data_fingerprint=truth.fingerprint,
         headline=HEADLINE,
         learned=cost is not None,
-        sample=_sample(config, truth, predicted, scores, pictures=seed in (0, config.seed)),
+        sample=forecast_sample(
+            predicted,
+            truth.truth,
+            scores,
+            spacing=config.frame_spacing,
+            cell=flow.spacing,
+            pictures=seed in (0, config.seed),
+        )
+        | {"training_horizon": max(config.unrolls) * config.frame_spacing},
     )
-
-
-def _sample(
-    config: TurbulenceConfig,
-    truth: Reference,
-    predicted: Tensor,
-    scores: Scores,
-    *,
-    pictures: bool,
-) -> dict[str, Any]:
-    """Curves of every flow, and one flow's vorticity in pictures."""
-    frames = truth.truth.shape[1]
-    every = max(1, frames // 120)
-    sample: dict[str, Any] = {
-        "kind": "forecast",
-        "spacing": config.frame_spacing * every,
-        "training_horizon": max(config.unrolls) * config.frame_spacing,
-        "correlation": np.round(scores.correlation[:, every - 1 :: every], 3).tolist(),
-        "spectrum": [float(f"{v:.4g}") for v in scores.spectrum],
-    }
-    if pictures:
-        cell = config.coarse_flow(truth.flows).spacing
-        index = {
-            t: round(t / config.frame_spacing) - 1
-            for t in SHOWN_TIMES
-            if round(t / config.frame_spacing) <= frames
-        }
-        sample["pictures"] = {
-            name: {
-                f"{t:g}": _picture(vorticity(field[0, i], (cell, cell))) for t, i in index.items()
-            }
-            for name, field in (("forecast", predicted), ("truth", truth.truth))
-        }
-        true = truth.truth[:, 2 * frames // 3 :]
-        sample["true_spectrum"] = _spectrum(true)
-    return sample
-
-
-def _spectrum(velocity: Tensor) -> list[float]:
-    mean = energy_spectrum(velocity).mean((0, 1))
-    return [float(f"{v:.4g}") for v in mean[: velocity.shape[-1] // 2].tolist()]
-
-
-def _picture(field: Tensor) -> list[list[float]] | None:
-    if not torch.isfinite(field).all():
-        return None
-    return [[round(v, 1) for v in line] for line in field.tolist()]
