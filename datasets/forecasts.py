@@ -96,6 +96,7 @@ def frames_of_forecasts(
     times: Float[ndarray, " time"],
     *,
     path: object,
+    beyond: bool = False,
 ) -> Frames:
     """Find the frames of the data that forecasts start from and are of.
 
@@ -104,6 +105,7 @@ def frames_of_forecasts(
     start_time, lead : of the forecasts, in the unit of `times`.
     times : evenly spaced times of the data.
     path : of the forecasts, for the messages.
+    beyond : allow leads beyond the end of the data, as statistics need no truth.
 
     Raises
     ------
@@ -138,7 +140,7 @@ def frames_of_forecasts(
             f"must be 1, 2, 3, … times one whole number of the data's frames, {spacing:.8g} apart."
         )
     last = int(start.max()) + int(expected[-1])
-    if last >= len(times):
+    if last >= len(times) and not beyond:
         fit = (len(times) - 1 - int(start.max())) // every
         raise DataError(
             f"{path}: the forecast from {start_time[start.argmax()]:.8g} goes to "

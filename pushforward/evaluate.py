@@ -1,12 +1,14 @@
 """The verb `evaluate`: predictions of any model, from files, scored as `run` scores its own."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pushforward.options import Parser, add_common, limit_threads, parse_with_preset, start_logging
 from pushforward.tasks import (
+    atmosphere_parser,
     cells_parser,
+    channel_parser,
     chosen_task,
     configuration_of,
     instantiate,
@@ -19,25 +21,44 @@ __all__ = ["evaluate"]
 def evaluate(words: list[str]) -> None:
     """`pushforward evaluate TASK …`."""
     task = chosen_task("evaluate", words)
-    {"cells": _evaluate_cells, "turbulence": _evaluate_turbulence}[task](words[1:])
+    if task == "turbulence":
+        _evaluate_turbulence(words[1:])
+    else:
+        _evaluate_by_configuration(task, words[1:])
 
 
-def _evaluate_cells(words: list[str]) -> None:
+def _evaluate_by_configuration(task: str, words: list[str]) -> None:
+    """The tasks whose data, splits and settings of scores are the options of `run`."""
+
     def make_parser() -> Parser:
-        parser = cells_parser("evaluate")
-        parser.add_argument("--predictions", required=True, help="h5ad of predicted treated cells")
+        makers: dict[str, Callable[[str], Parser]] = {
+            "atmosphere": atmosphere_parser,
+            "cells": cells_parser,
+            "channel": channel_parser,
+        }
+        parser = makers[task]("evaluate")
+        if task == "channel":
+            parser.add_argument(
+                "--predictions", nargs="+", required=True, type=str, help="netCDF of forecasts"
+            )
+        else:
+            kind = "h5ad of predicted treated cells" if task == "cells" else "netCDF of forecasts"
+            parser.add_argument("--predictions", required=True, help=kind)
         parser.add_argument("--name", required=True, help="name of the model in the tables")
         return parser
 
-    parser, options = parse_with_preset(make_parser, presets_of("cells"), words, default="small")
-    config = instantiate(parser, options, configuration_of("cells"))
+    parser, options = parse_with_preset(make_parser, presets_of(task), words, default="small")
+    config = instantiate(parser, options, configuration_of(task))
     start_logging(options.quiet)
     limit_threads(1)
-    from pushforward.benchmarks.run_folder import RunFolder
-    from pushforward.benchmarks.tasks import cells
+    from importlib import import_module
 
+    from pushforward.benchmarks.run_folder import RunFolder
+
+    module = "cells" if task == "cells" else f"{task}_foreign"
+    runner = import_module(f"pushforward.benchmarks.tasks.{module}")
     folder = RunFolder(Path(options.out), preset=options.preset, resume=options.resume)
-    paths = cells.evaluate(config, options.predictions, folder, model=options.name)
+    paths = runner.evaluate(config, options.predictions, folder, model=options.name)
     _show(paths, options.json)
 
 

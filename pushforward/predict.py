@@ -14,8 +14,94 @@ __all__ = ["predict"]
 def predict(words: list[str]) -> None:
     """`pushforward predict TASK …`."""
     task = chosen_task("predict", words)
-    path, as_json = {"turbulence": _predict_turbulence}[task](words[1:])
+    path, as_json = {
+        "atmosphere": _predict_atmosphere,
+        "channel": _predict_channel,
+        "turbulence": _predict_turbulence,
+    }[task](words[1:])
     print(json.dumps({"file": str(path)}) if as_json else path)
+
+
+def _predict_atmosphere(words: list[str]) -> tuple[Path, bool]:
+    from pushforward.datasets.atmosphere.forecasts import FORECAST_LAYOUT
+
+    parser = Parser(
+        prog="pushforward predict atmosphere",
+        description="Forecast CO2 with a trained emulator of a run, in the weather, air and fluxes "
+        "of a file, which must have the emulator's grid and layers, and times as far apart as "
+        f"those it was trained on. Written is netCDF: {FORECAST_LAYOUT}. Example: pushforward "
+        "predict atmosphere --model my-run/models/unet-0 --data my-run/predictions/data.nc "
+        "--start 2016-01-09 --steps 32 --out unet.nc",
+    )
+    parser.add_argument(
+        "--data", required=True, help="data in CarbonBench's schema (zarr, .zarr.zip, netCDF)"
+    )
+    _add_model(parser, ".nc")
+    parser.add_argument(
+        "--start", help="date of the first start, as 2016-01-09T06; default: the first of the data"
+    )
+    parser.add_argument(
+        "--every", type=int, help="steps between starts, while the data last; default: one start"
+    )
+    parser.add_argument(
+        "--free", action="store_true", help="without the mass fixer, as the rows NAME_free of a run"
+    )
+    options = _parsed(parser, words, ".nc")
+    from pushforward.benchmarks.tasks import atmosphere_predict
+
+    path = atmosphere_predict.predict(
+        options.model,
+        options.data,
+        options.out,
+        steps=options.steps,
+        start=options.start,
+        every=options.every,
+        free=options.free,
+        device=options.device,
+    )
+    return path, options.json
+
+
+def _predict_channel(words: list[str]) -> tuple[Path, bool]:
+    from pushforward.datasets.channel.forecasts import FORECAST_LAYOUT
+
+    parser = Parser(
+        prog="pushforward predict channel",
+        description="Go on from runs of a file with a trained emulator of a run. The velocities "
+        "must be on the emulator's grid, in frames as far apart as those it was trained on. "
+        f"Written is netCDF: {FORECAST_LAYOUT}. Example, the forecasts that `run` judges, and a "
+        "long one: pushforward predict channel --model my-run/models/fno-0 --data "
+        "my-run/predictions/data.nc --runs 6 7 --every 50 --steps 50 --out fno.nc; with --runs 6 "
+        "--steps 1000 --out fno-long.nc",
+    )
+    parser.add_argument(
+        "--data",
+        required=True,
+        help="file of velocities, from a run or `pushforward simulate channel`, or of the "
+        "published layout",
+    )
+    _add_model(parser, ".nc")
+    parser.add_argument("--runs", nargs="+", type=int, help="runs to go on from; default: all")
+    parser.add_argument("--start", type=int, default=0, help="frame of the first start")
+    parser.add_argument(
+        "--every",
+        type=int,
+        help="frames between starts, while the data last for --steps; default: one start a run",
+    )
+    options = _parsed(parser, words, ".nc")
+    from pushforward.benchmarks.tasks import channel_predict
+
+    path = channel_predict.predict(
+        options.model,
+        options.data,
+        options.out,
+        steps=options.steps,
+        runs=options.runs,
+        start=options.start,
+        every=options.every,
+        device=options.device,
+    )
+    return path, options.json
 
 
 def _predict_turbulence(words: list[str]) -> tuple[Path, bool]:

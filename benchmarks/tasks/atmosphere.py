@@ -48,7 +48,7 @@ from pushforward.surrogates.training import Progress, StopSignal, make_fabric
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["TASK", "TASK_VERSION", "run"]
+__all__ = ["TASK", "TASK_VERSION", "Material", "judge", "prepare", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -92,11 +92,11 @@ def run(config: AtmosphereConfig, folder: RunFolder, *, device: str = "auto") ->
     given: Material | None = None
     if config.data is not None:
         fresh = not folder.config_file.is_file()
-        given = _prepare(config, open_carbon(config.data), stations, read=fresh)
+        given = prepare(config, open_carbon(config.data), stations, read=fresh)
     fabric = make_fabric(device)
     folder.claim(config.plain(), sweep=ATMOSPHERE_SWEEP)
     with StopSignal() as stop:
-        material = given or _prepare(config, simulated_data(config, folder), stations)
+        material = given or prepare(config, simulated_data(config, folder), stations)
         costs = _train_all(config, folder, material.training, fabric, stop)
         speeds = _speeds(config, folder, material.test, fabric)
         stop.raise_if_requested("every trained model and timing")
@@ -115,7 +115,7 @@ def run(config: AtmosphereConfig, folder: RunFolder, *, device: str = "auto") ->
                 written.append(path)
                 if not path.exists():
                     cost = costs.get((row.variant, seed))
-                    result = _judge(config, folder, material, row, seed, speeds, cost)
+                    result = judge(config, folder, material, row, seed, speeds, cost)
                     result.write(folder.results)
                 progress.advance()
                 stop.raise_if_requested("every finished part")
@@ -133,7 +133,7 @@ class Material(NamedTuple):
     known: dict[str, Metric]  # scores of the truth at the stations
 
 
-def _prepare(
+def prepare(
     config: AtmosphereConfig,
     data: CarbonData,
     stations: Sequence[Station],
@@ -230,7 +230,7 @@ def _speeds(
     return found
 
 
-def _judge(
+def judge(
     config: AtmosphereConfig,
     folder: RunFolder,
     material: Material,
@@ -239,6 +239,7 @@ def _judge(
     speeds: dict[str, dict[str, float]],
     cost: dict[str, Any] | None,
 ) -> Result:
+    """Forecast and score one row; without a cost it is one that learned nothing."""
     data, forecasts = material.data, material.forecasts
     window = forecasts.window
     begun = time.perf_counter()

@@ -39,7 +39,7 @@ from pushforward.surrogates.training import Progress, StopSignal, TrainingReport
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["TASK", "TASK_VERSION", "run"]
+__all__ = ["TASK", "TASK_VERSION", "Judged", "run"]
 
 TASK = "channel"
 TASK_VERSION = 1
@@ -100,7 +100,7 @@ def run(config: ChannelConfig, folder: RunFolder, *, device: str = "auto") -> li
                 written.append(path)
                 if not path.exists():
                     job = (name, seed)
-                    judged = _Judged(config, folder, problem, windows, timings, split)
+                    judged = Judged(config, folder, problem, windows, timings, split)
                     judged.result(row, seed, models.get(job), costs.get(job)).write(folder.results)
                 progress.advance()
                 stop.raise_if_requested("every finished part")
@@ -161,8 +161,16 @@ def _timings(
     return timings
 
 
-class _Judged:
-    """Results of one problem."""
+class Judged:
+    """Results of one problem.
+
+    Parameters
+    ----------
+    config, folder, problem : of the run.
+    windows : short forecasts that every row makes.
+    timings : seconds for one h/u_tau, by row.
+    split : name of the runs that are judged.
+    """
 
     def __init__(
         self,

@@ -112,10 +112,8 @@ def _fitting(made_for: CoarseFlow, found: CoarseFlow, data: object) -> CoarseFlo
             f"of {made_for.domain[0]:.6g} x {made_for.domain[1]:.6g}. Down-sample to these, for "
             "instance with `pushforward simulate turbulence --factors`."
         )
-    domain = tuple(
-        length * n / of
-        for length, n, of in zip(made_for.domain, found.shape, made_for.shape, strict=True)
-    )
+    (length, width), (n, m), (of_x, of_y) = made_for.domain, found.shape, made_for.shape
+    domain = (length * n / of_x, width * m / of_y)
     return replace(found, domain=domain, dt=made_for.dt)
 
 

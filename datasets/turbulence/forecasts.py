@@ -116,9 +116,9 @@ def open_turbulence_forecasts(
     place = {int(flow): i for i, flow in enumerate(known)}
     given, truth = [], []
     for i in order:
-        flow = data.isel(sample=[place[int(flows[i])]])
-        given.append(velocity_tensor(flow.isel(time=[int(frames.start[i])]))[0, 0])
-        truth.append(velocity_tensor(flow.isel(time=frames.of(i)))[0])
+        one = data.isel(sample=[place[int(flows[i])]])
+        given.append(velocity_tensor(one.isel(time=[int(frames.start[i])]))[0, 0])
+        truth.append(velocity_tensor(one.isel(time=frames.of(i)))[0])
     return TurbulenceForecasts(
         predicted,
         torch.stack(truth),
@@ -227,5 +227,5 @@ def _dataset(
         )
         for i, name in enumerate(PLACES)
     }
-    about = {"Conventions": "CF-1.11", "domain": list(domain), **attributes}
-    return xr.Dataset(fields, coordinates, about)
+    attributes = {"Conventions": "CF-1.11", "domain": list(domain), **attributes}
+    return xr.Dataset(fields, coordinates, attributes)
