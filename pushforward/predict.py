@@ -16,6 +16,7 @@ def predict(words: list[str]) -> None:
     task = chosen_task("predict", words)
     path, as_json = {
         "atmosphere": _predict_atmosphere,
+        "cells": _predict_cells,
         "channel": _predict_channel,
         "turbulence": _predict_turbulence,
     }[task](words[1:])
@@ -57,6 +58,43 @@ def _predict_atmosphere(words: list[str]) -> tuple[Path, bool]:
         start=options.start,
         every=options.every,
         free=options.free,
+        device=options.device,
+    )
+    return path, options.json
+
+
+def _predict_cells(words: list[str]) -> tuple[Path, bool]:
+    parser = Parser(
+        prog="pushforward predict cells",
+        description="Predict the treated cells of a file from its control cells with a trained "
+        "model of a run. The file needs the genes of the training data and columns of population "
+        "and condition; treated cells in it are not looked at, and need not be there. Written is "
+        "h5ad: the control cells with their obs, the condition being the predicted one, X the "
+        "log-normalised expression of the genes that the model uses. Example: pushforward predict "
+        "cells --model my-run/models/monge_map-P03-0 --data new-patients.h5ad --out treated.h5ad",
+    )
+    parser.add_argument("--data", required=True, help="h5ad file with control cells")
+    _add_model(parser, ".h5ad")
+    parser.add_argument(
+        "--populations", nargs="+", type=str, help="only these; default: all with control cells"
+    )
+    for name, what in {
+        "population_key": "obs column that names the population",
+        "condition_key": "obs column that names the condition",
+        "control": "label of the untreated condition",
+    }.items():
+        parser.add_argument(f"--{name}", help=f"{what}; default: as in the training data")
+    options = _parsed(parser, words, ".h5ad")
+    from pushforward.benchmarks.tasks import cells_predict
+
+    path = cells_predict.predict(
+        options.model,
+        options.data,
+        options.out,
+        populations=options.populations,
+        population_key=options.population_key,
+        condition_key=options.condition_key,
+        control=options.control,
         device=options.device,
     )
     return path, options.json

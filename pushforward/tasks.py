@@ -22,7 +22,7 @@ TASKS = ("cells", "turbulence", "atmosphere", "channel")
 OF_VERB = {
     "run": TASKS,
     "simulate": TASKS,
-    "predict": ("turbulence", "atmosphere", "channel"),
+    "predict": TASKS,
     "evaluate": TASKS,
 }
 
@@ -43,7 +43,7 @@ def cells_parser(verb: str) -> Parser:
     from pushforward.benchmarks.tasks.cells_config import CellsConfig
     from pushforward.benchmarks.tasks.cells_models import MODELS
 
-    about = {
+    purpose = {
         "run": "Leave populations out one at a time, learn the treatment's effect on the others, "
         "predict the treated cells of the one left out from its control cells, and score the "
         "prediction beside rows that learn nothing. Finished parts are skipped: the same line "
@@ -51,7 +51,7 @@ def cells_parser(verb: str) -> Parser:
         "evaluate": "Score predicted treated cells of any model from an h5ad file whose obs names "
         "population and predicted condition as the data do, exactly as `run` scores its own.",
     }
-    parser = Parser(prog=f"pushforward {verb} cells", description=about[verb])
+    parser = Parser(prog=f"pushforward {verb} cells", description=purpose[verb])
     _add_run_folder(parser, "pushforward-cells")
     parser.add_argument(
         "--data", nargs="+", type=str, help="h5ad file, or several with the same genes"
@@ -91,7 +91,7 @@ def atmosphere_parser(verb: str) -> Parser:
     from pushforward.benchmarks.tasks.atmosphere_config import AtmosphereConfig
     from pushforward.datasets.atmosphere.forecasts import FORECAST_LAYOUT
 
-    about = {
+    purpose = {
         "run": "Train emulators of CO2 transport and judge their forecasts by errors, bias, mass "
         "and seconds, with and without mass fixer and centring, beside persistence and "
         "first-order upwind transport. Finished parts are skipped: the same line resumes. Without "
@@ -104,7 +104,7 @@ def atmosphere_parser(verb: str) -> Parser:
         "--config my-run/config.yaml --data my-run/predictions/data.nc --predictions theirs.nc "
         "--name theirs --out my-run",
     }
-    parser = Parser(prog=f"pushforward {verb} atmosphere", description=about[verb])
+    parser = Parser(prog=f"pushforward {verb} atmosphere", description=purpose[verb])
     _add_run_folder(parser, "pushforward-atmosphere")
     parser.add_argument(
         "--models", nargs="+", type=str, help="networks, of unet, swin, sfno, graphcast"
@@ -119,7 +119,7 @@ def channel_parser(verb: str) -> Parser:
     from pushforward.benchmarks.tasks.channel_config import CLOSURES, MODELS, ChannelConfig
     from pushforward.datasets.channel.forecasts import FORECAST_LAYOUT
 
-    about = {
+    purpose = {
         "run": "Train emulators of filtered channel flow and judge their forecasts and long-run "
         "statistics beside persistence and large-eddy simulation on the same grid. Finished parts "
         "are skipped: the same line resumes. Without --data, flows are simulated.",
@@ -134,7 +134,7 @@ def channel_parser(verb: str) -> Parser:
         "my-run/predictions/data.nc --predictions theirs.nc theirs-long.nc --name theirs --out "
         "my-run",
     }
-    parser = Parser(prog=f"pushforward {verb} channel", description=about[verb])
+    parser = Parser(prog=f"pushforward {verb} channel", description=purpose[verb])
     _add_run_folder(parser, "pushforward-channel")
     lists: dict[str, tuple[type, str]] = {
         "models": (str, f"rows to learn, of {', '.join(MODELS)}"),
