@@ -130,7 +130,10 @@ def test_what_a_model_predicts_from_files_scores_as_in_the_run(finished, tmp_pat
                     assert value == pytest.approx(run[row].metrics[name].value), name
     (board,) = make_boards(read_results([folder.path, out]))
     assert "| their_sfno |" in to_markdown([board])
-    assert "their_sfno" in make_page([found], title="alone")
+    alone = Result.read(tmp_path / "o" / "results" / "their_sfno-test-0.json")
+    (line,) = comparison_lines(make_boards([alone])[0])
+    assert line.startswith("their_sfno: rmse over that of persistence")
+    assert "their_sfno" in make_page([alone], title="alone")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +146,11 @@ def test_what_a_model_predicts_from_files_scores_as_in_the_run(finished, tmp_pat
         ("predict", {"--data": "{there}"}, "lacks airmass"),
         ("evaluate", {"--name": "unet_big"}, "the name of a row of our own"),
         ("evaluate", {"--predictions": "{there}"}, "has no forecasts of 28 steps from 2016"),
-        ("evaluate", {"--predictions": "{data}"}, "co2massmix(time, level, lat, lon)"),
+        (
+            "evaluate",
+            {"--predictions": "{data}"},
+            "no co2massmix; no lead; no start_time; expected",
+        ),
         ("evaluate", {"--predictions": "{odd}"}, "lat has 7 values"),
         ("evaluate", {"--predictions": "{plain}"}, "has no units attribute"),
     ],
