@@ -149,7 +149,7 @@ def test_what_a_model_predicts_from_files_scores_as_in_the_run(finished, tmp_pat
         (
             "evaluate",
             {"--predictions": "{data}"},
-            "no co2massmix; no lead; no start_time; expected",
+            "no co2massmix; no lead; no start_time",
         ),
         ("evaluate", {"--predictions": "{odd}"}, "lat has 7 values"),
         ("evaluate", {"--predictions": "{plain}"}, "has no units attribute"),
