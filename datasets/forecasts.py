@@ -85,6 +85,9 @@ def open_forecasts(
                 + ", ".join(f"{n}({', '.join(wanted[n])})" for n in wrong)
                 + f". {example} writes such a file: look at it with `pushforward inspect`."
             )
+        for name in (*variables, "lead", *coordinates):
+            if dataset[name].dtype.kind not in "iuf":
+                raise DataError(f"{path}: {name} is {dataset[name].dtype}; expected numbers.")
         if not dataset.sizes["start"] or not dataset.sizes["lead"]:
             raise DataError(f"{path} holds no forecast: dimensions {dict(dataset.sizes)}.")
         yield dataset

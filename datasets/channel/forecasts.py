@@ -136,10 +136,18 @@ def write_channel_forecasts(
     lead = data.time_step * np.arange(1, velocity.shape[1] + 1)
     coordinates = {
         "run": ("start", np.asarray(run, np.int64), {"long_name": "run that is continued"}),
-        "start_time": ("start", time[np.asarray(start)], {"long_name": "time of the start, h/U"}),
+        "start_time": (
+            "start",
+            time[np.asarray(start)],
+            {"long_name": "time of the start, h/U", **along},
+        ),
         "lead": ("lead", lead, {"long_name": "time since the start, h/U", **along}),
         "x": ("x", data.x.numpy(), {"long_name": "streamwise, in half heights", **along}),
-        "y": ("y", data.y.numpy(), {"long_name": "distance from the lower wall, in half heights"}),
+        "y": (
+            "y",
+            data.y.numpy(),
+            {"long_name": "distance from the lower wall, in half heights", **along},
+        ),
         "z": ("z", data.z.numpy(), {"long_name": "spanwise, in half heights", **along}),
     }
     values = velocity.cpu().numpy()

@@ -63,7 +63,8 @@ def test_what_a_model_predicts_from_a_file_is_what_the_run_predicted(model, fini
     """Also where the file holds control cells alone, more genes in another order, other names."""
     folder, data = finished
     given = anndata.read_h5ad(data)
-    given = given[(given.obs["condition"] == "ctrl").to_numpy()][:, ::-1].copy()
+    given = given[(given.obs["condition"] == "ctrl").to_numpy()].copy()
+    given = given[:, list(given.var_names[::-1])].copy()
     given.obs = given.obs.rename(columns={"patient_id": "donor"})
     given.obs["condition"] = given.obs["condition"].cat.rename_categories({"ctrl": "DMSO"})
     given.write_h5ad(tmp_path / "given.h5ad")
@@ -98,6 +99,23 @@ def test_predicted_cells_score_as_in_the_run(finished, tmp_path):
         assert found.metrics[name].value == pytest.approx(metric.value, rel=1e-4, abs=1e-5), name
 
 
+@pytest.fixture(scope="module")
+def unfit(finished, tmp_path_factory):
+    """Models and files that are wrong in one way each, by name."""
+    folder, data = finished
+    home, model = tmp_path_factory.mktemp("unfit"), folder.models / "monge_map-P01-0"
+    names = {name: home / name for name in ("old", "broken", "fewer", "scaled")}
+    shutil.copytree(model, names["old"])
+    (names["old"] / "application.json").unlink()
+    shutil.copytree(model, names["broken"])
+    (names["broken"] / "features.safetensors").write_bytes(b"x" * 99)
+    given = anndata.read_h5ad(data)
+    given[:, :4].copy().write_h5ad(names["fewer"])
+    given.X = given.X.toarray() - 1.5
+    given.write_h5ad(names["scaled"])
+    return {"run": folder.path, "model": model, "data": data, **names}
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -109,24 +127,12 @@ def test_predicted_cells_score_as_in_the_run(finished, tmp_path):
         ({"--populations": "P9"}, "no population 'P9' in"),
         ({"--control": "DMSO"}, "no cell is labelled 'DMSO' (control)"),
         ({"--population-key": "donor"}, "no obs column 'donor'"),
-        ({"--out": "{there}"}, "exists. Choose another --out"),
+        ({"--out": "{data}"}, "exists. Choose another --out"),
     ],
 )
-def test_what_does_not_fit_is_refused_before_any_work(change, says, finished, tmp_path, capsys):
-    folder, data = finished
-    model = folder.models / "monge_map-P01-0"
-    names = {"run": folder.path, "model": model, "data": data, "there": data}
-    names |= {name: tmp_path / name for name in ("old", "broken", "fewer", "scaled")}
-    shutil.copytree(model, names["old"])
-    (names["old"] / "application.json").unlink()
-    shutil.copytree(model, names["broken"])
-    (names["broken"] / "features.safetensors").write_bytes(b"x" * 99)
-    given = anndata.read_h5ad(data)
-    given[:, :4].copy().write_h5ad(names["fewer"])
-    given.X = given.X.toarray() - 1.5
-    given.write_h5ad(names["scaled"])
+def test_what_does_not_fit_is_refused_before_any_work(change, says, unfit, tmp_path, capsys):
     options = {"--model": "{model}", "--data": "{data}", "--out": str(tmp_path / "new.h5ad")}
-    words = [w.format(**names) for pair in (options | change).items() for w in pair]
+    words = [w.format(**unfit) for pair in (options | change).items() for w in pair]
     assert main(["predict", "cells", *words]) == 3
     assert says in capsys.readouterr().err
     assert not (tmp_path / "new.h5ad").exists()
