@@ -83,7 +83,8 @@ def reference(
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         if "truth" not in tensors:  # runs of older versions kept everything in one file
             frames = _kept_frames(path.with_suffix(".nc"), wanted)
-            tensors |= {"history": frames[:, :history], "truth": frames[:, history:]}
+            tensors["history"] = frames[:, :history].contiguous()
+            tensors["truth"] = frames[:, history:].contiguous()
     else:
         tensors = _simulate(config, flows, history)
         frames = torch.cat([tensors["history"], tensors["truth"]], 1)
