@@ -106,7 +106,7 @@ def open_turbulence_forecasts(
         times = data["time"].values.astype(np.float64)
         start_time, lead = file["start_time"].values, file["lead"].values
         frames = frames_of_forecasts(start_time, lead, times, path=path)
-        order = np.lexsort((flows, frames.start))
+        order = np.lexsort((flows, frames.start)).tolist()
         pairs = [(int(frames.start[i]), int(flows[i])) for i in order]
         if len(set(pairs)) < len(pairs):
             start, flow = max(pairs, key=pairs.count)
