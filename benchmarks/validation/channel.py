@@ -26,6 +26,7 @@ from pushforward.simulators.channel import (
     VelocityDistributions,
     perturbed,
 )
+from pushforward.simulators.console import start_logging
 from pushforward.simulators.files import atomic_path, write_json
 from pushforward.simulators.provenance import provenance
 from pushforward.surrogates.training import Progress
@@ -192,6 +193,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--cfl", type=float, default=0.8)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
+    start_logging()
     torch.set_num_threads(1)
     # Read before any work, so that a missing file ends the command early.
     reference = read_mkm_profiles(options.reference)
