@@ -18,7 +18,6 @@ from pushforward.benchmarks.tasks.cells_config import CELLS_SWEEP, CellsConfig
 from pushforward.benchmarks.tasks.cells_models import (
     MODELS,
     REFERENCES,
-    FitContext,
     FittedModel,
     reference_rows,
 )
@@ -170,7 +169,7 @@ def _predict(
     fitted = MODELS[model](
         question.training(fabric.device),
         config,
-        FitContext(seed, folder.training / name, fabric, label),
+        {"seed": seed, "folder": folder.training / name, "fabric": fabric, "label": label},
     )
     trained = time.monotonic() - begun
     fitted.model.save(folder.models / name)
