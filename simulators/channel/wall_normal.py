@@ -29,6 +29,7 @@ class WallNormal:
         grid, device = Chebyshev(ny), k2.device
         self.points, self.weights = grid.points.to(device), grid.weights.to(device)
         self.first, self.second = grid.first.to(device), grid.second.to(device)
+        self.smoothing = grid.smoothing.to(device)
         values, vectors, inverse = grid.dirichlet_modes
         self.eigenvalues = torch.from_numpy(values).to(device)
         self.vectors = torch.from_numpy(vectors).to(device)
