@@ -40,7 +40,8 @@ def examples() -> list[str]:
 def test_the_domains_examples_run(number, capsys):
     exec(compile(examples()[number], "README.md", "exec"), {})
     printed = capsys.readouterr().out
-    assert printed and "nan" not in printed
+    assert printed
+    assert "nan" not in printed
 
 
 @pytest.mark.usefixtures("unchecked")
