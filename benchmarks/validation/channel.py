@@ -6,7 +6,7 @@ runs a minimal flow unit (π x 2 x 0.34π) by direct simulation and writes ``min
 (profiles, spectra and correlations with standard errors), ``minimal_unit_budget.nc`` (the terms of
 the energy balance), ``minimal_unit_distributions.nc``, ``minimal_unit.json`` (the numbers that are
 compared, versions, command) and two pictures, ``.png`` and ``_scales.png``. ``chan180`` is a folder
-of their data base.
+of their data base. Another ``--box`` is written as ``channel_2x0.68pi.nc`` and so on.
 """
 
 import argparse
@@ -43,6 +43,7 @@ __all__ = ["compare", "main", "simulate"]
 VISCOSITY = 1 / 4200  # bulk velocity 2/3: Re_b = 5600, Re_τ near 180
 H_OVER_U_TAU = 23.6  # in units of h over the laminar centreline velocity
 BLOCK = 2.0  # h/u_tau, longer than the flow's memory, for standard errors
+MINIMAL_BOX = (1.0, 0.34)  # along x and z, in π h
 HEIGHTS = (5.0, 10.0, 30.0, 98.0)  # y+ of the distributions, as in the data base
 SCALES_AT = 30  # y+ of the spectra and correlations that are drawn
 
@@ -54,7 +55,7 @@ def simulate(
     average: float,
     cfl: float,
     seed: int,
-    box: tuple[float, float] = (1.0, 0.34),
+    box: tuple[float, float] = MINIMAL_BOX,
 ) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
     """Profiles, budget and distributions; times in h/u_τ, lengths of the box in π."""
     flow = ChannelFlow(
@@ -157,7 +158,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--box",
         type=float,
         nargs=2,
-        default=(1.0, 0.34),
+        default=MINIMAL_BOX,
         help="lengths along x and z in units of pi; the default is a minimal flow unit",
     )
     parser.add_argument("--discard", type=float, default=8.0, help="h/u_tau before averaging")
@@ -185,7 +186,8 @@ def main(arguments: list[str] | None = None) -> None:
         box=tuple(options.box),
     )
     options.out.mkdir(parents=True, exist_ok=True)
-    target = options.out / "minimal_unit.nc"
+    wide = "" if tuple(options.box) == MINIMAL_BOX else "_{:g}x{:g}pi".format(*options.box)
+    target = options.out / f"{'channel' if wide else 'minimal_unit'}{wide}.nc"
     for name, dataset in found.items():
         suffix = "" if name == "profiles" else f"_{name}"
         with atomic_path(target.with_stem(target.stem + suffix)) as temporary:
