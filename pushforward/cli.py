@@ -15,10 +15,10 @@ from pushforward.options import (
     chosen,
     limit_threads,
     parse_with_preset,
-    start_logging,
 )
 from pushforward.predict import predict
 from pushforward.simulate import simulate
+from pushforward.simulators.console import start_logging
 from pushforward.tasks import (
     TASKS,
     chosen_task,

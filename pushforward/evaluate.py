@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pushforward.options import Parser, add_common, limit_threads, parse_with_preset, start_logging
+from pushforward.options import Parser, add_common, limit_threads, parse_with_preset
+from pushforward.simulators.console import start_logging
 from pushforward.tasks import (
     atmosphere_parser,
     cells_parser,

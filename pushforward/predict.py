@@ -5,7 +5,8 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from pushforward.options import Parser, UsageError, add_common, limit_threads, start_logging
+from pushforward.options import Parser, UsageError, add_common, limit_threads
+from pushforward.simulators.console import start_logging
 from pushforward.tasks import chosen_task
 
 __all__ = ["predict"]

@@ -68,11 +68,11 @@ def evaluate(
     def from_file(window: CarbonWindow, steps: int) -> Tensor:
         return known[:, :steps]
 
-    result = judge(config, folder, material, Row(model, from_file), config.seed, {}, None)
+    result = judge(config, folder, material, {}, {}, Row(model, from_file), config.seed)
     reference = dict(result.reference)
     for row in reference_rows(config, material.data, material.forecasts.starts):
         if row.name in BESIDE:
-            plain = judge(config, folder, material, row, 0, {}, None).metrics
+            plain = judge(config, folder, material, {}, {}, row, 0).metrics
             reference[row.name] = {name: metric.value for name, metric in plain.items()}
     # How long a file takes to read says nothing of the model.
     metrics = {name: m for name, m in result.metrics.items() if name != "ms_per_step"}

@@ -2,8 +2,6 @@
 
 import logging
 import os
-import resource
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,17 +13,17 @@ from torch import Tensor
 from pushforward.benchmarks.result import Result, safe_name
 from pushforward.benchmarks.run_folder import RunFolder
 from pushforward.benchmarks.tasks.cells_application import write_application
-from pushforward.benchmarks.tasks.cells_config import CELLS_SWEEP, CellsConfig
+from pushforward.benchmarks.tasks.cells_config import CellsConfig
 from pushforward.benchmarks.tasks.cells_models import (
     MODELS,
     REFERENCES,
-    FitContext,
     FittedModel,
     reference_rows,
 )
 from pushforward.benchmarks.tasks.cells_question import Question, plan, pose
 from pushforward.benchmarks.tasks.cells_sample import gene_symbols, population_sample
 from pushforward.benchmarks.tasks.foreign import UNKNOWN_COST, check_row_name, write_foreign
+from pushforward.benchmarks.tasks.judging import peak_memory_mb
 from pushforward.benchmarks.tasks.scoring import PopulationScores, score_populations
 from pushforward.datasets.cells import (
     CellData,
@@ -82,7 +80,7 @@ def run(config: CellsConfig, folder: RunFolder, *, device: str = "auto") -> list
     data = open_data(config)
     splits = plan(config, data)
     fabric = make_fabric(device)
-    folder.claim(config.plain(), sweep=CELLS_SWEEP)
+    folder.claim(config.plain(), sweep=config.SWEEP)
     fingerprint = data.fingerprint()
     log.info(
         "%d splits x %d seeds on %s, results in %s",
@@ -171,7 +169,7 @@ def _predict(
     fitted = MODELS[model](
         question.training(fabric.device),
         config,
-        FitContext(seed, folder.training / name, fabric, label),
+        {"seed": seed, "folder": folder.training / name, "fabric": fabric, "label": label},
     )
     trained = time.monotonic() - begun
     write_application(folder.models / name, question, data)
@@ -300,7 +298,7 @@ def _cost(
         "train_steps": fitted.steps,
         "inference_seconds": round(inference, 5),
         "nfe": fitted.nfe,
-        "peak_memory_mb": _peak_memory_mb(fabric),
+        "peak_memory_mb": peak_memory_mb(fabric.device),
         "device": str(fabric.device),
     }
 
@@ -314,11 +312,3 @@ def _no_cost() -> dict[str, Any]:
         "peak_memory_mb": 0.0,
         "device": "cpu",
     }
-
-
-def _peak_memory_mb(fabric: "Fabric") -> float:
-    """Peak memory: of the GPU where one is used, else of the process so far."""
-    if fabric.device.type == "cuda":
-        return round(torch.cuda.max_memory_allocated(fabric.device) / 1e6, 1)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)

@@ -3,11 +3,11 @@
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from pushforward.benchmarks.metrics.turbulence import energy_spectrum
+from pushforward.benchmarks.tasks.sample import picture, significant
 from pushforward.benchmarks.tasks.turbulence_scoring import Scores
 from pushforward.simulators.turbulence import vorticity
 
@@ -41,7 +41,7 @@ def forecast_sample(
         "kind": "forecast",
         "spacing": spacing * every,
         "correlation": np.round(scores.correlation[:, every - 1 :: every], 3).tolist(),
-        "spectrum": [float(f"{v:.4g}") for v in scores.spectrum],
+        "spectrum": significant(scores.spectrum),
     }
     if pictures:
         index = {
@@ -50,7 +50,7 @@ def forecast_sample(
         index = index or {frames * spacing: frames - 1}
         sample["pictures"] = {
             name: {
-                f"{t:g}": _picture(vorticity(field[0, i], (cell, cell))) for t, i in index.items()
+                f"{t:g}": picture(vorticity(field[0, i], (cell, cell))) for t, i in index.items()
             }
             for name, field in (("forecast", predicted), ("truth", truth))
         }
@@ -60,10 +60,4 @@ def forecast_sample(
 
 def _spectrum(velocity: Tensor) -> list[float]:
     mean = energy_spectrum(velocity).mean((0, 1))
-    return [float(f"{v:.4g}") for v in mean[: velocity.shape[-1] // 2].tolist()]
-
-
-def _picture(field: Tensor) -> list[list[float]] | None:
-    if not torch.isfinite(field).all():
-        return None
-    return [[round(v, 1) for v in line] for line in field.tolist()]
+    return significant(mean[: velocity.shape[-1] // 2].tolist())

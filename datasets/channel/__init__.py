@@ -8,9 +8,14 @@ from pushforward.datasets.channel.forecasts import (
     write_channel_forecasts,
 )
 from pushforward.datasets.channel.generator import generate_channel
+from pushforward.datasets.channel.literature import (
+    read_del_alamo_profiles,
+    read_filtered_profiles,
+)
 from pushforward.datasets.channel.reader import open_channel
 from pushforward.datasets.channel.reference import (
     read_mkm_budget,
+    read_mkm_correlations,
     read_mkm_profiles,
     read_mkm_spectra,
 )
@@ -26,7 +31,10 @@ __all__ = [
     "generate_channel",
     "open_channel",
     "open_channel_forecasts",
+    "read_del_alamo_profiles",
+    "read_filtered_profiles",
     "read_mkm_budget",
+    "read_mkm_correlations",
     "read_mkm_profiles",
     "read_mkm_spectra",
     "write_channel",

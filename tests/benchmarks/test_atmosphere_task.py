@@ -29,7 +29,6 @@ from pushforward.datasets.atmosphere import (
 from pushforward.simulators.atmosphere import latlon_grid
 from pushforward.simulators.errors import DataError, InterruptedRun
 from pushforward.surrogates.atmosphere import TransportObjective
-from pushforward.surrogates.training import StopSignal
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -191,24 +190,14 @@ def test_a_second_run_only_looks(finished, stations):
 
 
 @pytest.mark.slow
-def test_a_stopped_run_resumes_to_the_same_numbers(finished, stations, tmp_path, monkeypatch):
+def test_a_stopped_run_resumes_to_the_same_numbers(finished, stations, tmp_path, signal_at):
     whole, paths = finished
     config = dataclasses.replace(TINY, stations=stations)
     folder = RunFolder(tmp_path / "out", preset="smoke")
     (folder.predictions).mkdir(parents=True)
     (folder.predictions / "data.nc").write_bytes((whole.predictions / "data.nc").read_bytes())
-    original, calls = TransportObjective.__call__, {"left": 6}
-
-    def stopping(self, model, generator):
-        calls["left"] -= 1
-        if calls["left"] == 0:
-            StopSignal._active._received = 15
-        return original(self, model, generator)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(TransportObjective, "__call__", stopping)
-        with pytest.raises(InterruptedRun):
-            atmosphere.run(config, folder, device="cpu")
+    with signal_at(TransportObjective, 6), pytest.raises(InterruptedRun):
+        atmosphere.run(config, folder, device="cpu")
     assert not folder.results.exists()
     atmosphere.run(config, folder, device="cpu")
     for path in paths:
@@ -331,17 +320,3 @@ def test_fluxes_from_winds_turn_one_air_mass_into_the_next():
     still = WindFluxes(grid, 3600.0)(0 * u, 0 * v, air, air)
     assert max(still.east.abs().max(), still.north.abs().max(), still.up.abs().max()) < 1e-3
     assert np.isfinite(eastward.item())
-
-
-def test_options_that_do_not_fit_are_refused():
-    for change, message in (
-        ({"models": ["gru"]}, "unknown models gru; known: unet, swin"),
-        ({"unrolls": [1]}, "unrolls has 1 stages"),
-        ({"batch_size": 0}, "batch_size = 0"),
-        ({"train_share": 0.97}, "leave something for testing"),
-        ({"test_data": "a.nc"}, "needs data to train on"),
-        ({"grid": [8]}, "must be rows and columns"),
-        ({"fixer": "squeeze"}, "mode = 'squeeze'"),
-    ):
-        with pytest.raises(DataError, match=message):
-            dataclasses.replace(TINY, **change)

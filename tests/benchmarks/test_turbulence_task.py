@@ -32,7 +32,6 @@ from pushforward.datasets.turbulence import (
 )
 from pushforward.simulators.errors import DataError, InterruptedRun
 from pushforward.simulators.turbulence import downsample_velocity, fourier_resample
-from pushforward.surrogates.training import StopSignal
 from pushforward.surrogates.turbulence import RolloutObjective
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -195,21 +194,11 @@ def test_a_second_run_only_looks(finished):
     assert before == {p: p.stat().st_mtime_ns for p in paths}
 
 
-def test_a_stopped_run_resumes_to_the_same_numbers(finished, tmp_path, monkeypatch):
+def test_a_stopped_run_resumes_to_the_same_numbers(finished, tmp_path, signal_at):
     whole, paths = finished
     folder = RunFolder(tmp_path / "out", preset="smoke")
-    original, calls = RolloutObjective.__call__, {"left": 6}
-
-    def stopping(self, model, generator):
-        calls["left"] -= 1
-        if calls["left"] == 0:
-            StopSignal._active._received = 15
-        return original(self, model, generator)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(RolloutObjective, "__call__", stopping)
-        with pytest.raises(InterruptedRun):
-            turbulence.run(TINY, folder, device="cpu")
+    with signal_at(RolloutObjective, 6), pytest.raises(InterruptedRun):
+        turbulence.run(TINY, folder, device="cpu")
     assert not folder.results.exists()
     turbulence.run(TINY, folder, device="cpu")
     for path in paths:
@@ -270,15 +259,3 @@ def test_a_flow_that_blows_up_does_not_take_the_others_along():
 def test_front_holds_rows_that_nothing_beats_both_ways():
     points = [("slow", 3.0, 5.0), ("fast", 1.0, 2.0), ("bad", 2.0, 1.0), ("same", 1.0, 1.5)]
     assert pareto_front(points) == ["fast", "slow"]
-
-
-def test_options_that_do_not_fit_are_refused():
-    for change, message in (
-        ({"coarse_cells": 12}, "12 cells do not divide the reference's 32"),
-        ({"finite_volume": [8]}, "16 coarse cells do not divide 8"),
-        ({"models": ["unet"]}, "unknown models"),
-        ({"unrolls": [1]}, "unrolls has 1 stages"),
-        ({"batch_size": 0}, "batch_size = 0"),
-    ):
-        with pytest.raises(DataError, match=message):
-            dataclasses.replace(TINY, **change)
