@@ -13,6 +13,7 @@ from pushforward.benchmarks.tasks.turbulence_foreign import flow_of_file
 from pushforward.datasets.forecasts import new_file
 from pushforward.datasets.turbulence import (
     open_turbulence,
+    turbulence_layout,
     velocity_tensor,
     write_turbulence_forecasts,
 )
@@ -71,7 +72,9 @@ def predict(
     path = new_file(out)
     device = resolve_device(device)
     model = load_any(folder, KINDS).to(device)
-    with open_turbulence(data, frame_spacing=model.flow.dt) as dataset:
+    # A file of the HDF5 layout may hold several grids, each of the other layouts its own.
+    grid = model.flow.shape if turbulence_layout(data) == "tsm" else None
+    with open_turbulence(data, shape=grid, frame_spacing=model.flow.dt) as dataset:
         flow = _fitting(model.flow, flow_of_file(dataset, str(data), model.flow), data)
         times = dataset["time"].values.astype(np.float64)
         at = _start_frame(times, start, model.frames, data)
