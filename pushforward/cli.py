@@ -14,9 +14,9 @@ from pushforward.options import (
     chosen,
     limit_threads,
     parse_with_preset,
-    start_logging,
 )
 from pushforward.simulate import simulate
+from pushforward.simulators.console import start_logging
 from pushforward.tasks import (
     TASKS,
     cells_parser,

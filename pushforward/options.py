@@ -2,10 +2,8 @@
 options that every verb has."""
 
 import difflib
-import logging
 import os
 import re
-import sys
 from argparse import HelpFormatter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
@@ -19,7 +17,6 @@ __all__ = [
     "chosen",
     "limit_threads",
     "parse_with_preset",
-    "start_logging",
 ]
 
 
@@ -140,19 +137,6 @@ def chosen(kind: str, given: str, known: list[str]) -> str:
     near = difflib.get_close_matches(given, known, n=1, cutoff=0.4)
     hint = f"Did you mean {near[0]!r}? " if near else ""
     raise UsageError(f"unknown {kind} {given!r}. {hint}Known: {', '.join(known)}.")
-
-
-def start_logging(quiet: bool) -> None:
-    """Log lines to stderr: all from INFO on, or with --quiet warnings and errors only."""
-    logging.basicConfig(
-        level=logging.WARNING if quiet else logging.INFO,
-        format="%(asctime)s %(message)s",
-        datefmt="%H:%M:%S",
-        stream=sys.stderr,
-        force=True,
-    )
-    for chatty in ("lightning_fabric", "lightning.fabric", "matplotlib", "numba", "fsspec"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def _underscored(token: str) -> str:

@@ -16,8 +16,8 @@ from pushforward.options import (
     chosen,
     limit_threads,
     parse_with_preset,
-    start_logging,
 )
+from pushforward.simulators.console import start_logging
 from pushforward.tasks import chosen_task, instantiate
 
 __all__ = ["simulate"]

@@ -3,9 +3,14 @@
 from pushforward.datasets.channel.data import ChannelData
 from pushforward.datasets.channel.description import describe_channel
 from pushforward.datasets.channel.generator import generate_channel
+from pushforward.datasets.channel.literature import (
+    read_del_alamo_profiles,
+    read_filtered_profiles,
+)
 from pushforward.datasets.channel.reader import open_channel
 from pushforward.datasets.channel.reference import (
     read_mkm_budget,
+    read_mkm_correlations,
     read_mkm_profiles,
     read_mkm_spectra,
 )
@@ -19,7 +24,10 @@ __all__ = [
     "describe_channel",
     "generate_channel",
     "open_channel",
+    "read_del_alamo_profiles",
+    "read_filtered_profiles",
     "read_mkm_budget",
+    "read_mkm_correlations",
     "read_mkm_profiles",
     "read_mkm_spectra",
     "write_channel",

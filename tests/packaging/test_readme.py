@@ -1,4 +1,4 @@
-"""The README's tables are generated, and its Python example runs."""
+"""The README's tables are generated, and its Python examples run."""
 
 import re
 from pathlib import Path
@@ -30,12 +30,25 @@ def test_three_seeds_stand_behind_every_row():
             assert board.value(model, "duration_80").n >= 3
 
 
+def examples() -> list[str]:
+    """The README's Python, block by block."""
+    return re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
+
+
+@pytest.mark.parametrize("number", range(1, len(examples())))
 @pytest.mark.usefixtures("unchecked")
-def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
+def test_the_domains_examples_run(number, capsys):
+    exec(compile(examples()[number], "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert printed
+    assert "nan" not in printed
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_the_example_of_cells_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     PerturbedPopulations(n_populations=3, n_cells=60).simulate(seed=0).write_h5ad("cells.h5ad")
-    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
-    code = code.replace("seed=0)", "seed=0, select_every=0, optimisation=quick)")
+    code = examples()[0].replace("seed=0)", "seed=0, select_every=0, optimisation=quick)")
     from pushforward.surrogates.training import Optimisation
 
     exec(compile(code, "README.md", "exec"), {"quick": Optimisation(steps=20)})
