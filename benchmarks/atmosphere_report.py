@@ -35,7 +35,7 @@ def comparison_lines(board: Board) -> list[str]:
         parts = [
             f"{other} {own.mean / cell.mean:.2f}"
             for other in ("persistence", *UPWIND)
-            if (cell := board.value(other, "rmse")) is not None
+            if (cell := board.value(other, "rmse") or board.reference(other, "rmse")) is not None
         ]
         line = f"{model}: rmse over that of {', '.join(parts)}"
         mass = [

@@ -36,7 +36,7 @@ STATISTICS = ("energy_error", *(f"error_{name}" for name in PROFILES), "spectra_
 
 
 def tables(board: Board) -> list[tuple[list[str], list[tuple[str, list[str]]]]]:
-    """Heads and rows of two tables: forecasts with their cost, and long-run statistics.
+    """Heads and rows of two tables: forecasts with their cost, and long-run statistics if any.
 
     Learned models come first, by their first error, then the others, then rows in brackets.
     """
@@ -44,10 +44,8 @@ def tables(board: Board) -> list[tuple[list[str], list[tuple[str, list[str]]]]]:
     shown = [m for m in board.headline if m in measured]
     first = [m for m in shown if m not in STATISTICS]
     second = [m for m in STATISTICS if m in measured]
-    return [
-        _table(board, first, costs=("parameters", "train_seconds")),
-        _table(board, second, costs=()),
-    ]
+    found = [_table(board, first, costs=("parameters", "train_seconds"))]
+    return [*found, _table(board, second, costs=())] if second else found
 
 
 def _table(
@@ -96,6 +94,8 @@ def speed_lines(board: Board) -> list[str]:
             ratios = ", ".join(f"{s / own:.3g} times as quick as {o}" for o, s in pairs)
             lines.append(f"{model}: {own:.3g} s for one h/u_τ, {ratios}")
         runs = [r for r in board.of(model) if "bounded_steps" in r.metrics]
+        if not runs:  # forecasts from a file without a long one
+            continue
         lost = [r for r in runs if "profiles" not in r.sample]
         steps = max((r.metrics["bounded_steps"].value for r in runs), default=0)
         lines.append(

@@ -141,10 +141,13 @@ def plot_correlation(board: Board) -> "Figure":
             axis.fill_between(time, curves.min(0), curves.max(0), color=colour, alpha=0.2, lw=0)
     for threshold in (0.8, 0.95):
         axis.axhline(threshold, color="black", linewidth=0.5)
-    horizon = board.results[0].sample["training_horizon"]
-    axis.axvline(horizon, color="black", linewidth=0.5, linestyle=":")
-    axis.axvline(5 * horizon, color="black", linewidth=0.5, linestyle=":")
-    axis.set_xlabel("time units (dotted: longest training roll-out, and five times it)")
+    horizon = max(r.sample.get("training_horizon", 0.0) for r in board.results)
+    note = ""
+    if horizon:  # forecasts from files do not say theirs
+        note = " (dotted: longest training roll-out, and five times it)"
+        axis.axvline(horizon, color="black", linewidth=0.5, linestyle=":")
+        axis.axvline(5 * horizon, color="black", linewidth=0.5, linestyle=":")
+    axis.set_xlabel(f"time units{note}")
     axis.set_ylabel("vorticity correlation")
     axis.set_ylim(-0.05, 1.02)
     axis.spines[["top", "right"]].set_visible(False)

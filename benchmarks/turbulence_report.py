@@ -72,10 +72,9 @@ def gain_lines(board: Board) -> list[str]:
         return float(np.mean(found))
 
     learned = board.learned
-    coarse = min(
-        (m for m in board.models if m.startswith("fv_")), key=lambda m: int(m.split("_")[1])
-    )
-    pairs = [(m, coarse) for m in learned]
+    volumes = [m for m in board.models if m.startswith("fv_")]
+    coarse = sorted(volumes, key=lambda m: int(m.split("_")[1]))[:1]
+    pairs = [(m, solver) for m in learned for solver in coarse]
     stencils = [m for m in learned if m.startswith("tsm")]
     pairs += [(m, other) for m in stencils for other in learned if other.startswith("li")]
     lines = []

@@ -47,7 +47,7 @@ from pushforward.surrogates.training import StopSignal, TrainingReport, make_fab
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["TASK", "TASK_VERSION", "run"]
+__all__ = ["TASK", "TASK_VERSION", "Material", "judge", "prepare", "run"]
 
 TASK = "atmosphere"
 TASK_VERSION = 1
@@ -89,11 +89,11 @@ def run(config: AtmosphereConfig, folder: RunFolder, *, device: str = "auto") ->
     given: Material | None = None
     if config.data is not None:
         fresh = not folder.config_file.is_file()
-        given = _prepare(config, open_carbon(config.data), stations, read=fresh)
+        given = prepare(config, open_carbon(config.data), stations, read=fresh)
     fabric = make_fabric(device)
     folder.claim(config.plain(), sweep=config.SWEEP)
     with StopSignal() as stop:
-        material = given or _prepare(config, simulated_data(config, folder), stations)
+        material = given or prepare(config, simulated_data(config, folder), stations)
         costs = _train_all(config, folder, material.training, fabric, stop)
         speeds = _speeds(config, folder, material.test, fabric)
         stop.raise_if_requested("every trained model and timing")
@@ -104,8 +104,8 @@ def run(config: AtmosphereConfig, folder: RunFolder, *, device: str = "auto") ->
             for variant, seed in costs
             for row in emulator_rows(variant, _model(folder, variant, seed, fabric))
         }
-        judge = partial(_judge, config, folder, material, speeds, costs)
-        return judge_missing(folder, rows, judge, stop, split=SPLIT)
+        scored = partial(judge, config, folder, material, speeds, costs)
+        return judge_missing(folder, rows, scored, stop, split=SPLIT)
 
 
 class Material(NamedTuple):
@@ -119,7 +119,7 @@ class Material(NamedTuple):
     known: dict[str, Metric]  # scores of the truth at the stations
 
 
-def _prepare(
+def prepare(
     config: AtmosphereConfig,
     data: CarbonData,
     stations: Sequence[Station],
@@ -202,7 +202,7 @@ def _speeds(
     return found
 
 
-def _judge(
+def judge(
     config: AtmosphereConfig,
     folder: RunFolder,
     material: Material,
@@ -211,6 +211,7 @@ def _judge(
     row: Row,
     seed: int,
 ) -> Result:
+    """Forecast and score one row; without a cost it is one that learned nothing."""
     cost = costs.get((row.variant, seed))
     data, forecasts = material.data, material.forecasts
     window = forecasts.window

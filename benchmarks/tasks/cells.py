@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pushforward.benchmarks.result import Result, safe_name
 from pushforward.benchmarks.run_folder import RunFolder
+from pushforward.benchmarks.tasks.cells_application import write_application
 from pushforward.benchmarks.tasks.cells_config import CellsConfig
 from pushforward.benchmarks.tasks.cells_models import (
     MODELS,
@@ -21,6 +22,7 @@ from pushforward.benchmarks.tasks.cells_models import (
 )
 from pushforward.benchmarks.tasks.cells_question import Question, plan, pose
 from pushforward.benchmarks.tasks.cells_sample import gene_symbols, population_sample
+from pushforward.benchmarks.tasks.foreign import UNKNOWN_COST, check_row_name, write_foreign
 from pushforward.benchmarks.tasks.judging import peak_memory_mb
 from pushforward.benchmarks.tasks.scoring import PopulationScores, score_populations
 from pushforward.datasets.cells import (
@@ -30,7 +32,6 @@ from pushforward.datasets.cells import (
     open_predictions,
     write_predictions,
 )
-from pushforward.simulators.errors import DataError
 from pushforward.simulators.provenance import configuration_hash, provenance
 from pushforward.surrogates.training import Progress, StopSignal, make_fabric
 
@@ -171,6 +172,7 @@ def _predict(
         {"seed": seed, "folder": folder.training / name, "fabric": fabric, "label": label},
     )
     trained = time.monotonic() - begun
+    write_application(folder.models / name, question, data)
     fitted.model.save(folder.models / name)
     begun = time.monotonic()
     with torch.no_grad():
@@ -211,8 +213,7 @@ def evaluate(
     -------
     Paths of the results files.
     """
-    if model in {*MODELS, *REFERENCES, "floor", "ceiling", "oracle_shift"}:
-        raise DataError(f"--name {model!r} is the name of a row of our own; choose another.")
+    check_row_name(model, {*MODELS, *REFERENCES, "floor", "ceiling", "oracle_shift"})
     data = open_data(config)
     predicted = open_predictions(predictions, data)
     groups = [
@@ -242,7 +243,7 @@ def evaluate(
                 question,
                 seed,
                 scores,
-                cost={**_no_cost(), "device": "unknown"},
+                cost=UNKNOWN_COST,
                 config_hash=configuration_hash({**config.plain(), "model": model}),
                 preset=folder.preset,
                 fingerprint=fingerprint,
@@ -251,14 +252,7 @@ def evaluate(
                 else {},
             )
             results.append(result)
-    for result in results:
-        path = folder.results / result.file_name
-        if path.exists() and Result.read(path).metrics != result.metrics:
-            raise DataError(
-                f"{path} holds other scores under the name {model!r}. Choose another --name or "
-                "--out, or remove that file."
-            )
-    return [result.write(folder.results) for result in results]
+    return write_foreign(results, folder)
 
 
 def _references(question: Question, seed: int) -> dict[str, Tensor]:

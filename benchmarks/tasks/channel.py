@@ -40,7 +40,7 @@ from pushforward.surrogates.training import StopSignal, TrainingReport, make_fab
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["TASK", "TASK_VERSION", "run"]
+__all__ = ["TASK", "TASK_VERSION", "Judged", "run"]
 
 TASK = "channel"
 TASK_VERSION = 1
@@ -94,7 +94,7 @@ def run(config: ChannelConfig, folder: RunFolder, *, device: str = "auto") -> li
         timings = _timings(config, folder, problem, rows)
         stop.raise_if_requested("every trained model and timing")
         split = "validation" if config.validate else "test"
-        judged = _Judged(config, folder, problem, windows, timings, split)
+        judged = Judged(config, folder, problem, windows, timings, split)
 
         def judge(row: Row, seed: int) -> Result:
             job = (row.name, seed)
@@ -157,8 +157,16 @@ def _timings(
     return timings
 
 
-class _Judged:
-    """Results of one problem."""
+class Judged:
+    """Results of one problem.
+
+    Parameters
+    ----------
+    config, folder, problem : of the run.
+    windows : short forecasts that every row makes.
+    timings : seconds for one h/u_tau, by row.
+    split : name of the runs that are judged.
+    """
 
     def __init__(
         self,

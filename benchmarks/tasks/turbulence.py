@@ -4,17 +4,14 @@ import json
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from pushforward.benchmarks.metrics.turbulence import energy_spectrum
 from pushforward.benchmarks.result import Metric, Result
 from pushforward.benchmarks.run_folder import RunFolder
 from pushforward.benchmarks.tasks.judging import judge_missing, run_cost
-from pushforward.benchmarks.tasks.sample import picture, significant
 from pushforward.benchmarks.tasks.training import Costs, train_missing
 from pushforward.benchmarks.tasks.turbulence_config import FlowSet, TurbulenceConfig
 from pushforward.benchmarks.tasks.turbulence_data import frames_of_file
@@ -31,9 +28,9 @@ from pushforward.benchmarks.tasks.turbulence_rows import (
     persistence,
     solver_rows,
 )
-from pushforward.benchmarks.tasks.turbulence_scoring import Scores, score_forecast
+from pushforward.benchmarks.tasks.turbulence_sample import forecast_sample
+from pushforward.benchmarks.tasks.turbulence_scoring import score_forecast
 from pushforward.simulators.files import write_json
-from pushforward.simulators.turbulence import vorticity
 from pushforward.surrogates.training import StopSignal, TrainingReport, make_fabric
 from pushforward.surrogates.turbulence import fit_rollouts
 from pushforward.surrogates.turbulence.model import CoarseSurrogate
@@ -41,7 +38,7 @@ from pushforward.surrogates.turbulence.model import CoarseSurrogate
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["TASK", "TASK_VERSION", "run"]
+__all__ = ["HEADLINE", "TASK", "TASK_VERSION", "run"]
 
 TASK = "turbulence"
 TASK_VERSION = 1
@@ -53,7 +50,6 @@ HEADLINE = [
     "seconds_per_unit",
     "seconds_per_unit_alone",
 ]
-SHOWN_TIMES = (1.0, 2.0, 4.0, 8.0)  # time units after the start at which a flow is pictured
 
 
 def run(config: TurbulenceConfig, folder: RunFolder, *, device: str = "auto") -> list[Path]:
@@ -103,7 +99,8 @@ def run(config: TurbulenceConfig, folder: RunFolder, *, device: str = "auto") ->
 
 
 def _reference(config: TurbulenceConfig, flows: FlowSet, folder: RunFolder) -> Reference:
-    return reference(config, flows, folder.predictions / "reference", config.frames)
+    home = folder.predictions / "reference"
+    return reference(config, flows, home, config.frames, preset=folder.preset)
 
 
 def _simulated(config: TurbulenceConfig, folder: RunFolder) -> Tensor:
@@ -215,46 +212,13 @@ def _judge(
         data_fingerprint=truth.fingerprint,
         headline=HEADLINE,
         learned=cost is not None,
-        sample=_sample(config, truth, predicted, scores, pictures=seed in (0, config.seed)),
+        sample=forecast_sample(
+            predicted,
+            truth.truth,
+            scores,
+            spacing=config.frame_spacing,
+            cell=flow.spacing,
+            pictures=seed in (0, config.seed),
+        )
+        | {"training_horizon": max(config.unrolls) * config.frame_spacing},
     )
-
-
-def _sample(
-    config: TurbulenceConfig,
-    truth: Reference,
-    predicted: Tensor,
-    scores: Scores,
-    *,
-    pictures: bool,
-) -> dict[str, Any]:
-    """Curves of every flow, and one flow's vorticity in pictures."""
-    frames = truth.truth.shape[1]
-    every = max(1, frames // 120)
-    sample: dict[str, Any] = {
-        "kind": "forecast",
-        "spacing": config.frame_spacing * every,
-        "training_horizon": max(config.unrolls) * config.frame_spacing,
-        "correlation": np.round(scores.correlation[:, every - 1 :: every], 3).tolist(),
-        "spectrum": significant(scores.spectrum),
-    }
-    if pictures:
-        cell = config.coarse_flow(truth.flows).spacing
-        index = {
-            t: round(t / config.frame_spacing) - 1
-            for t in SHOWN_TIMES
-            if round(t / config.frame_spacing) <= frames
-        }
-        sample["pictures"] = {
-            name: {
-                f"{t:g}": picture(vorticity(field[0, i], (cell, cell))) for t, i in index.items()
-            }
-            for name, field in (("forecast", predicted), ("truth", truth.truth))
-        }
-        true = truth.truth[:, 2 * frames // 3 :]
-        sample["true_spectrum"] = _spectrum(true)
-    return sample
-
-
-def _spectrum(velocity: Tensor) -> list[float]:
-    mean = energy_spectrum(velocity).mean((0, 1))
-    return significant(mean[: velocity.shape[-1] // 2].tolist())

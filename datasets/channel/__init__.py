@@ -2,6 +2,11 @@
 
 from pushforward.datasets.channel.data import ChannelData
 from pushforward.datasets.channel.description import describe_channel
+from pushforward.datasets.channel.forecasts import (
+    ChannelForecasts,
+    open_channel_forecasts,
+    write_channel_forecasts,
+)
 from pushforward.datasets.channel.generator import generate_channel
 from pushforward.datasets.channel.literature import (
     read_del_alamo_profiles,
@@ -20,10 +25,12 @@ from pushforward.datasets.channel.storage import write_channel
 __all__ = [
     "CHANNEL_SIMULATIONS",
     "ChannelData",
+    "ChannelForecasts",
     "ChannelSimulation",
     "describe_channel",
     "generate_channel",
     "open_channel",
+    "open_channel_forecasts",
     "read_del_alamo_profiles",
     "read_filtered_profiles",
     "read_mkm_budget",
@@ -31,4 +38,5 @@ __all__ = [
     "read_mkm_profiles",
     "read_mkm_spectra",
     "write_channel",
+    "write_channel_forecasts",
 ]
