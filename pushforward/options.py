@@ -35,6 +35,19 @@ class Parser(ArgumentParser):
     def __init__(self, *args: Any, **options: Any):
         super().__init__(*args, exit_on_error=False, allow_abbrev=False, **options)
 
+    def add_fields(self, kind: type, lists: Mapping[str, tuple[type, str]] | None = None) -> None:
+        """An option for each field of a class.
+
+        Parameters
+        ----------
+        kind : a dataclass.
+        lists : (type of a value, help) of the fields that take several values in a row.
+        """
+        lists = lists or {}
+        for name, (item, about) in lists.items():
+            self.add_argument(f"--{name}", nargs="+", type=item, help=about)
+        self.add_class_arguments(kind, None, skip=set(lists))
+
     def parse(self, argv: Sequence[str]) -> Namespace:
         """Parse, or raise `UsageError` with a remedy."""
         try:

@@ -143,9 +143,7 @@ def channel_parser(verb: str) -> Parser:
         "unrolls": (int, "steps of push-forward in training, stage by stage"),
         "unroll_steps": (int, "gradient steps of each stage"),
     }
-    for name, (kind, about) in lists.items():
-        parser.add_argument(f"--{name}", nargs="+", type=kind, help=about)
-    parser.add_class_arguments(ChannelConfig, None, skip=set(lists))
+    parser.add_fields(ChannelConfig, lists)
     return parser
 
 
@@ -183,21 +181,7 @@ def presets_of(task: str) -> dict[str, Callable[[], Any]]:
 
 def configuration_of(task: str) -> type:
     """The class of a task's configuration."""
-    if task == "channel":
-        from pushforward.benchmarks.tasks.channel_config import ChannelConfig
-
-        return ChannelConfig
-    if task == "atmosphere":
-        from pushforward.benchmarks.tasks.atmosphere_config import AtmosphereConfig
-
-        return AtmosphereConfig
-    if task == "turbulence":
-        from pushforward.benchmarks.tasks.turbulence_config import TurbulenceConfig
-
-        return TurbulenceConfig
-    from pushforward.benchmarks.tasks.cells_config import CellsConfig
-
-    return CellsConfig
+    return type(presets_of(task)["small"]())
 
 
 def instantiate(parser: Parser, options: Any, kind: type, key: str | None = None) -> Any:
