@@ -367,10 +367,10 @@ class ChannelFlow:
         if self.closure is not None:
             extra = torch.stack(subgrid_force(self, state, self.closure))
         terms, mean = self.rotation(state.v, state.phi, state.g, state.mean, extra)
-        smooth = self.wall.smoothing
-        along = apply((self.wall.first @ smooth)[flat], terms[0])
-        normal, turn = apply(smooth[flat], terms[1:])
-        return along.add_(normal).neg_(), turn, (mean @ smooth.T)[..., flat]
+        wall = self.wall
+        along = apply(wall.smooth_slope[flat], terms[0])
+        normal, turn = apply(wall.smoothing[flat], terms[1:])
+        return along.add_(normal).neg_(), turn, (mean @ wall.smoothing.T)[..., flat]
 
     def gradient(self, state: ChannelState) -> tuple[Tensor, Tensor]:
         """Velocity (3, *batch, ny, nx, nz) and gradient[i, j] = ∂u_i/∂x_j on the unpadded grid."""
