@@ -131,7 +131,7 @@ def _netcdf(path: Path) -> dict[str, Any]:
             if {"run", "time", "x", "y", "z"} == set(dataset.sizes):
                 return describe_channel(path)
             return {
-                "kind": "netCDF",
+                "kind": "forecasts" if {"start", "lead"} <= set(dataset.sizes) else "netCDF",
                 "dimensions": {str(k): int(v) for k, v in dataset.sizes.items()},
                 "variables": {
                     str(k): f"{v.dtype} {list(v.dims)} {v.attrs.get('units', '')}".strip()

@@ -158,7 +158,7 @@ def _board_section(board: Board) -> str:
                         "all three clouds decoded from the same components.",
                     )
                 )
-    parts.append(costs_html(board, learned))
+    parts.append(costs_html(board))
     return "".join(parts)
 
 

@@ -22,7 +22,7 @@ __all__ = [
 LEARNED, REFERENCE = "#0072B2", "#E69F00"
 CONTROL, TREATED, PREDICTED = "#999999", "#D55E00", "#0072B2"
 # Of learned rows; vermilion is the treated cells', beside which each is drawn.
-CYCLE = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#000000", "#E69F00", "#F0E442")
+CYCLE = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#F0E442", "#000000")
 MARKERS = "osD^vP*X<>"
 
 

@@ -7,10 +7,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
 
 from pushforward import __version__
 from pushforward.simulators.errors import DataError
@@ -235,14 +237,17 @@ def _hidden(path: Path, base: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(base).parts)
 
 
+@cache
+def _validator() -> Draft202012Validator:
+    """Made once: `jsonschema.validate` would check the schema itself again for every file."""
+    return Draft202012Validator(RESULT_SCHEMA)
+
+
 def _validate(content: Any, where: str) -> None:
-    try:
-        jsonschema.validate(content, RESULT_SCHEMA)
-    except jsonschema.ValidationError as error:
+    error = best_match(_validator().iter_errors(content))
+    if error is not None:
         at = "/".join(str(p) for p in error.absolute_path) or "the top"
-        raise DataError(
-            f"{where} is not a pushforward result: at {at}, {error.message}."
-        ) from error
+        raise DataError(f"{where} is not a pushforward result: at {at}, {error.message}.")
     for name, metric in content["metrics"].items():
         if not math.isfinite(metric["value"]):
             raise DataError(f"{where}: metric {name!r} is {metric['value']}, not a finite number.")

@@ -42,6 +42,14 @@ class RunFolder:
         """Where a result is, or will be."""
         return self.results / f"{safe_name(model)}-{safe_name(split)}-{seed}.json"
 
+    def model_folder(self, model: str, seed: int) -> Path:
+        """Where the weights of a model are, or will be."""
+        return self.models / f"{model}-{seed}"
+
+    def training_folder(self, model: str, seed: int) -> Path:
+        """Where the checkpoints of a model's training are."""
+        return self.training / f"{model}-{seed}"
+
     def check(self, configuration: dict[str, Any], *, sweep: Collection[str] = ()) -> None:
         """Refuse a folder that belongs to another configuration; writes nothing.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pushforward.simulators.console import start_logging
 from pushforward.simulators.files import atomic_path, write_json
 from pushforward.simulators.provenance import provenance
 
@@ -158,6 +159,7 @@ def command_line(
     if reads:
         parser.add_argument("--data", type=Path, help=f"input file, for {', '.join(reads)}")
     arguments = parser.parse_args()
+    start_logging()
     options: dict[str, Any] = {}
     if reads and arguments.data is not None:
         if arguments.study not in reads:

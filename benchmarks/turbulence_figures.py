@@ -128,7 +128,7 @@ def plot_correlation(board: Board) -> "Figure":
     figure = new_figure(8.5, 3.8)
     axis = figure.subplots()
     for name in board.models:
-        results = [r for r in board.results if r.model == name]
+        results = board.of(name)
         curves = np.array([np.mean(r.sample["correlation"], axis=0) for r in results])
         spacing = results[0].sample["spacing"]
         time = spacing * np.arange(curves.shape[1] + 1)
@@ -141,10 +141,13 @@ def plot_correlation(board: Board) -> "Figure":
             axis.fill_between(time, curves.min(0), curves.max(0), color=colour, alpha=0.2, lw=0)
     for threshold in (0.8, 0.95):
         axis.axhline(threshold, color="black", linewidth=0.5)
-    horizon = board.results[0].sample["training_horizon"]
-    axis.axvline(horizon, color="black", linewidth=0.5, linestyle=":")
-    axis.axvline(5 * horizon, color="black", linewidth=0.5, linestyle=":")
-    axis.set_xlabel("time units (dotted: longest training roll-out, and five times it)")
+    horizon = max(r.sample.get("training_horizon", 0.0) for r in board.results)
+    note = ""
+    if horizon:  # forecasts from files do not say theirs
+        note = " (dotted: longest training roll-out, and five times it)"
+        axis.axvline(horizon, color="black", linewidth=0.5, linestyle=":")
+        axis.axvline(5 * horizon, color="black", linewidth=0.5, linestyle=":")
+    axis.set_xlabel(f"time units{note}")
     axis.set_ylabel("vorticity correlation")
     axis.set_ylim(-0.05, 1.02)
     axis.spines[["top", "right"]].set_visible(False)
@@ -160,7 +163,7 @@ def plot_spectra(board: Board) -> "Figure":
         np.array(r.sample["true_spectrum"]) for r in board.results if "true_spectrum" in r.sample
     )
     for name in board.models:
-        results = [r for r in board.results if r.model == name and r.sample["spectrum"]]
+        results = [r for r in board.of(name) if r.sample["spectrum"]]
         if not results:
             continue
         mean = np.mean([r.sample["spectrum"] for r in results], axis=0)
@@ -182,7 +185,7 @@ def plot_pictures(board: Board, rows: Sequence[str]) -> "Figure":
     """Vorticity of one flow: the truth, then some rows, from left to right in time."""
     shown: dict[str, Any] = {}
     for name in rows:
-        with_pictures = [r for r in board.results if r.model == name and "pictures" in r.sample]
+        with_pictures = [r for r in board.of(name) if "pictures" in r.sample]
         if with_pictures:
             pictures = with_pictures[0].sample["pictures"]
             shown.setdefault("truth", pictures["truth"])
@@ -210,7 +213,7 @@ def plot_pictures(board: Board, rows: Sequence[str]) -> "Figure":
 
 def _style(board: Board, name: str) -> tuple[str, str]:
     family = name.split("_")[0]
-    learned = sorted({r.model for r in board.results if r.learned})
+    learned = sorted(board.learned)
     if name in learned:
         return LEARNED[learned.index(name) % len(LEARNED)], "o"
     return FAMILIES.get(family, ("#999999", "D"))

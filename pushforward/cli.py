@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pushforward import __version__
+from pushforward.evaluate import evaluate
 from pushforward.options import (
     Parser,
     UsageError,
@@ -14,12 +15,12 @@ from pushforward.options import (
     chosen,
     limit_threads,
     parse_with_preset,
-    start_logging,
 )
+from pushforward.predict import predict
 from pushforward.simulate import simulate
+from pushforward.simulators.console import start_logging
 from pushforward.tasks import (
     TASKS,
-    cells_parser,
     chosen_task,
     configuration_of,
     instantiate,
@@ -36,6 +37,7 @@ usage: pushforward VERB [TASK] [options]
 
   run TASK         simulate or load data, train, predict, score, report; the same line resumes
   simulate TASK    write data from the domain's simulator
+  predict TASK     apply a trained model to a file
   evaluate TASK    score predictions of any model from a file
   leaderboard      results/*.json -> CSV, Markdown, one HTML page with plots
   demo             every domain at preset smoke; ends with the report's path
@@ -74,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     verbs: dict[str, Verb] = {
         "run": _run,
         "simulate": simulate,
-        "evaluate": _evaluate,
+        "evaluate": evaluate,
+        "predict": predict,
         "leaderboard": _leaderboard,
         "demo": _demo,
         "inspect": _inspect,
@@ -131,39 +134,6 @@ def _run(words: list[str]) -> None:
         return
     print(to_markdown(make_boards(results)))
     print(f"report: {report.resolve()}")
-
-
-def _evaluate(words: list[str]) -> None:
-    chosen_task("evaluate", words)
-
-    def make_parser() -> Parser:
-        parser = cells_parser("evaluate")
-        parser.add_argument("--predictions", required=True, help="h5ad of predicted treated cells")
-        parser.add_argument("--name", required=True, help="name of the model in the tables")
-        return parser
-
-    parser, options = parse_with_preset(
-        make_parser, presets_of("cells"), words[1:], default="small"
-    )
-    config = instantiate(parser, options, configuration_of("cells"))
-    start_logging(options.quiet)
-    limit_threads(1)
-    from pushforward.benchmarks.result import Result
-    from pushforward.benchmarks.run_folder import RunFolder
-    from pushforward.benchmarks.tasks import cells
-
-    folder = RunFolder(Path(options.out), preset=options.preset, resume=options.resume)
-    paths = cells.evaluate(config, options.predictions, folder, model=options.name)
-    if options.json:
-        print(json.dumps({"results": [str(p) for p in paths]}))
-        return
-    for path in paths:
-        result = Result.read(path)
-        figures = ", ".join(
-            f"{m} {result.metrics[m].value:.4g}" for m in result.headline if m in result.metrics
-        )
-        print(f"{result.model} {result.split} seed {result.seed}: {figures}")
-    print(f"results: {folder.results.resolve()}")
 
 
 def _leaderboard(words: list[str]) -> None:

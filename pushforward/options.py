@@ -2,10 +2,8 @@
 options that every verb has."""
 
 import difflib
-import logging
 import os
 import re
-import sys
 from argparse import HelpFormatter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
@@ -19,7 +17,6 @@ __all__ = [
     "chosen",
     "limit_threads",
     "parse_with_preset",
-    "start_logging",
 ]
 
 
@@ -37,6 +34,19 @@ class Parser(ArgumentParser):
 
     def __init__(self, *args: Any, **options: Any):
         super().__init__(*args, exit_on_error=False, allow_abbrev=False, **options)
+
+    def add_fields(self, kind: type, lists: Mapping[str, tuple[type, str]] | None = None) -> None:
+        """An option for each field of a class.
+
+        Parameters
+        ----------
+        kind : a dataclass.
+        lists : (type of a value, help) of the fields that take several values in a row.
+        """
+        lists = lists or {}
+        for name, (item, about) in lists.items():
+            self.add_argument(f"--{name}", nargs="+", type=item, help=about)
+        self.add_class_arguments(kind, None, skip=set(lists))
 
     def parse(self, argv: Sequence[str]) -> Namespace:
         """Parse, or raise `UsageError` with a remedy."""
@@ -127,19 +137,6 @@ def chosen(kind: str, given: str, known: list[str]) -> str:
     near = difflib.get_close_matches(given, known, n=1, cutoff=0.4)
     hint = f"Did you mean {near[0]!r}? " if near else ""
     raise UsageError(f"unknown {kind} {given!r}. {hint}Known: {', '.join(known)}.")
-
-
-def start_logging(quiet: bool) -> None:
-    """Log lines to stderr: all from INFO on, or with --quiet warnings and errors only."""
-    logging.basicConfig(
-        level=logging.WARNING if quiet else logging.INFO,
-        format="%(asctime)s %(message)s",
-        datefmt="%H:%M:%S",
-        stream=sys.stderr,
-        force=True,
-    )
-    for chatty in ("lightning_fabric", "lightning.fabric", "matplotlib", "numba", "fsspec"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def _underscored(token: str) -> str:

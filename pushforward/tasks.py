@@ -8,7 +8,9 @@ from pushforward.options import Parser, UsageError, add_common, chosen
 
 __all__ = [
     "TASKS",
+    "atmosphere_parser",
     "cells_parser",
+    "channel_parser",
     "chosen_task",
     "configuration_of",
     "instantiate",
@@ -17,7 +19,12 @@ __all__ = [
 ]
 
 TASKS = ("cells", "turbulence", "atmosphere", "channel")
-OF_VERB = {"run": TASKS, "simulate": TASKS, "evaluate": ("cells",)}
+OF_VERB = {
+    "run": TASKS,
+    "simulate": TASKS,
+    "predict": TASKS,
+    "evaluate": TASKS,
+}
 
 
 def run_parser(task: str) -> Parser:
@@ -25,8 +32,8 @@ def run_parser(task: str) -> Parser:
     parsers = {
         "cells": lambda: cells_parser("run"),
         "turbulence": _turbulence_parser,
-        "atmosphere": _atmosphere_parser,
-        "channel": _channel_parser,
+        "atmosphere": lambda: atmosphere_parser("run"),
+        "channel": lambda: channel_parser("run"),
     }
     return parsers[task]()
 
@@ -36,7 +43,7 @@ def cells_parser(verb: str) -> Parser:
     from pushforward.benchmarks.tasks.cells_config import CellsConfig
     from pushforward.benchmarks.tasks.cells_models import MODELS
 
-    about = {
+    purpose = {
         "run": "Leave populations out one at a time, learn the treatment's effect on the others, "
         "predict the treated cells of the one left out from its control cells, and score the "
         "prediction beside rows that learn nothing. Finished parts are skipped: the same line "
@@ -44,7 +51,7 @@ def cells_parser(verb: str) -> Parser:
         "evaluate": "Score predicted treated cells of any model from an h5ad file whose obs names "
         "population and predicted condition as the data do, exactly as `run` scores its own.",
     }
-    parser = Parser(prog=f"pushforward {verb} cells", description=about[verb])
+    parser = Parser(prog=f"pushforward {verb} cells", description=purpose[verb])
     _add_run_folder(parser, "pushforward-cells")
     parser.add_argument(
         "--data", nargs="+", type=str, help="h5ad file, or several with the same genes"
@@ -79,16 +86,25 @@ def _turbulence_parser() -> Parser:
     return parser
 
 
-def _atmosphere_parser() -> Parser:
+def atmosphere_parser(verb: str) -> Parser:
+    """Options of `run atmosphere` and `evaluate atmosphere`."""
     from pushforward.benchmarks.tasks.atmosphere_config import AtmosphereConfig
+    from pushforward.datasets.atmosphere.forecasts import FORECAST_LAYOUT
 
-    parser = Parser(
-        prog="pushforward run atmosphere",
-        description="Train emulators of CO2 transport and judge their forecasts by errors, bias, "
-        "mass and seconds, with and without mass fixer and centring, beside persistence and "
+    purpose = {
+        "run": "Train emulators of CO2 transport and judge their forecasts by errors, bias, mass "
+        "and seconds, with and without mass fixer and centring, beside persistence and "
         "first-order upwind transport. Finished parts are skipped: the same line resumes. Without "
         "--data, weather and CO2 are simulated.",
-    )
+        "evaluate": "Score forecasts of CO2 by any model, from a netCDF file, exactly as `run` "
+        "scores its own, beside persistence and first-order upwind transport by the winds of the "
+        f"data. The file holds {FORECAST_LAYOUT}. Judged are forecasts of --lead-days from every "
+        "--start-every-days of the test period. The options are those of `run`: --config "
+        "OUT/config.yaml asks a run's own question. Example: pushforward evaluate atmosphere "
+        "--config my-run/config.yaml --data my-run/predictions/data.nc --predictions theirs.nc "
+        "--name theirs --out my-run",
+    }
+    parser = Parser(prog=f"pushforward {verb} atmosphere", description=purpose[verb])
     _add_run_folder(parser, "pushforward-atmosphere")
     parser.add_argument(
         "--models", nargs="+", type=str, help="networks, of unet, swin, sfno, graphcast"
@@ -98,15 +114,27 @@ def _atmosphere_parser() -> Parser:
     return parser
 
 
-def _channel_parser() -> Parser:
+def channel_parser(verb: str) -> Parser:
+    """Options of `run channel` and `evaluate channel`."""
     from pushforward.benchmarks.tasks.channel_config import CLOSURES, MODELS, ChannelConfig
+    from pushforward.datasets.channel.forecasts import FORECAST_LAYOUT
 
-    parser = Parser(
-        prog="pushforward run channel",
-        description="Train emulators of filtered channel flow and judge their forecasts and "
-        "long-run statistics beside persistence and large-eddy simulation on the same grid. "
-        "Finished parts are skipped: the same line resumes. Without --data, flows are simulated.",
-    )
+    purpose = {
+        "run": "Train emulators of filtered channel flow and judge their forecasts and long-run "
+        "statistics beside persistence and large-eddy simulation on the same grid. Finished parts "
+        "are skipped: the same line resumes. Without --data, flows are simulated.",
+        "evaluate": "Score forecasts of channel flow by any model, from netCDF files, exactly as "
+        "`run` scores its own, beside persistence, persistence carried by the mean flow, and the "
+        f"mean profile. A file of forecasts holds {FORECAST_LAYOUT}. Judged are forecasts from "
+        "every --start-every-th frame of the last --test-runs runs over the longest of "
+        "--horizons; and, if a forecast from the first frame of the first of these runs has "
+        "--rollout-steps steps (in the same file or in another), its long-run statistics. The "
+        "options are those of `run`: --config OUT/config.yaml asks a run's own question. Example: "
+        "pushforward evaluate channel --config my-run/config.yaml --data "
+        "my-run/predictions/data.nc --predictions theirs.nc theirs-long.nc --name theirs --out "
+        "my-run",
+    }
+    parser = Parser(prog=f"pushforward {verb} channel", description=purpose[verb])
     _add_run_folder(parser, "pushforward-channel")
     lists: dict[str, tuple[type, str]] = {
         "models": (str, f"rows to learn, of {', '.join(MODELS)}"),
@@ -115,9 +143,7 @@ def _channel_parser() -> Parser:
         "unrolls": (int, "steps of push-forward in training, stage by stage"),
         "unroll_steps": (int, "gradient steps of each stage"),
     }
-    for name, (kind, about) in lists.items():
-        parser.add_argument(f"--{name}", nargs="+", type=kind, help=about)
-    parser.add_class_arguments(ChannelConfig, None, skip=set(lists))
+    parser.add_fields(ChannelConfig, lists)
     return parser
 
 
@@ -155,21 +181,7 @@ def presets_of(task: str) -> dict[str, Callable[[], Any]]:
 
 def configuration_of(task: str) -> type:
     """The class of a task's configuration."""
-    if task == "channel":
-        from pushforward.benchmarks.tasks.channel_config import ChannelConfig
-
-        return ChannelConfig
-    if task == "atmosphere":
-        from pushforward.benchmarks.tasks.atmosphere_config import AtmosphereConfig
-
-        return AtmosphereConfig
-    if task == "turbulence":
-        from pushforward.benchmarks.tasks.turbulence_config import TurbulenceConfig
-
-        return TurbulenceConfig
-    from pushforward.benchmarks.tasks.cells_config import CellsConfig
-
-    return CellsConfig
+    return type(presets_of(task)["small"]())
 
 
 def instantiate(parser: Parser, options: Any, kind: type, key: str | None = None) -> Any:

@@ -1,6 +1,9 @@
 """Shared fixtures."""
 
 import os
+import signal
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import jaxtyping
@@ -21,6 +24,28 @@ def unchecked():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def signal_at(monkeypatch):
+    """`with signal_at(Objective, 6): ...` receives a SIGTERM when an objective of this class is
+    called for the sixth time."""
+    from pushforward.surrogates.training import StopSignal
+
+    @contextmanager
+    def context(objective, call):
+        original, calls = objective.__call__, count(1)
+
+        def signalled(self, model, generator):
+            if next(calls) == call:
+                StopSignal._active._received = signal.SIGTERM
+            return original(self, model, generator)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(objective, "__call__", signalled)
+            yield
+
+    return context
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pushforward.simulators.console import start_logging
 from pushforward.surrogates.flow import (
     FlowMatchingLoss,
     IndependentCoupling,
@@ -188,6 +189,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--preset", choices=PRESETS, default="small")
     parser.add_argument("--out", type=Path, default=Path("."))
     options = parser.parse_args(arguments)
+    start_logging()
     torch.set_num_threads(1)
     p = PRESETS[options.preset]
     options.out.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pushforward.simulators.console import start_logging
 from pushforward.surrogates.flow import PCALatent, optimal_assignment
 from pushforward.surrogates.ot import cost_matrix
 
@@ -105,6 +106,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("."))
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
     options = parser.parse_args(arguments)
+    start_logging()
     torch.set_num_threads(1)
     p = PRESETS[options.preset]
     options.out.mkdir(parents=True, exist_ok=True)

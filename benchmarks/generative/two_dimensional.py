@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pushforward.simulators.console import start_logging
 from pushforward.surrogates.flow import (
     ConstantNoisePath,
     FlowMatchingLoss,
@@ -317,6 +318,7 @@ def main(arguments: list[str] | None = None) -> None:
         help="which rows, SOURCE:TARGET",
     )
     options = parser.parse_args(arguments)
+    start_logging()
     torch.set_num_threads(1)
     p = PRESETS[options.preset]
     options.out.mkdir(parents=True, exist_ok=True)

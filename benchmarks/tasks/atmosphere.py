@@ -1,22 +1,18 @@
 """The atmosphere task: 90-day forecasts of CO2 by emulators, judged beside upwind transport."""
 
 import json
-import logging
-import resource
-import sys
 import time
 from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from pushforward.benchmarks.metrics.atmosphere import to_ppm
 from pushforward.benchmarks.result import Metric, Result
 from pushforward.benchmarks.run_folder import RunFolder
-from pushforward.benchmarks.tasks.atmosphere_config import ATMOSPHERE_SWEEP, AtmosphereConfig
+from pushforward.benchmarks.tasks.atmosphere_config import AtmosphereConfig
 from pushforward.benchmarks.tasks.atmosphere_data import (
     ForecastSet,
     cut_forecasts,
@@ -33,6 +29,9 @@ from pushforward.benchmarks.tasks.atmosphere_rows import (
 from pushforward.benchmarks.tasks.atmosphere_scoring import CarbonScores, score_carbon
 from pushforward.benchmarks.tasks.atmosphere_speed import step_milliseconds
 from pushforward.benchmarks.tasks.atmosphere_stations import station_metrics
+from pushforward.benchmarks.tasks.judging import judge_missing, run_cost
+from pushforward.benchmarks.tasks.sample import picture
+from pushforward.benchmarks.tasks.training import Costs, train_missing
 from pushforward.datasets.atmosphere import (
     CarbonData,
     CarbonStatistics,
@@ -42,15 +41,13 @@ from pushforward.datasets.atmosphere import (
     open_stations,
 )
 from pushforward.simulators.files import write_json
-from pushforward.surrogates.atmosphere import fit_emulator
-from pushforward.surrogates.training import Progress, StopSignal, make_fabric
+from pushforward.surrogates.atmosphere import CarbonEmulator, fit_emulator
+from pushforward.surrogates.training import StopSignal, TrainingReport, make_fabric
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["TASK", "TASK_VERSION", "run"]
-
-log = logging.getLogger(__name__)
+__all__ = ["TASK", "TASK_VERSION", "Material", "judge", "prepare", "run"]
 
 TASK = "atmosphere"
 TASK_VERSION = 1
@@ -92,34 +89,23 @@ def run(config: AtmosphereConfig, folder: RunFolder, *, device: str = "auto") ->
     given: Material | None = None
     if config.data is not None:
         fresh = not folder.config_file.is_file()
-        given = _prepare(config, open_carbon(config.data), stations, read=fresh)
+        given = prepare(config, open_carbon(config.data), stations, read=fresh)
     fabric = make_fabric(device)
-    folder.claim(config.plain(), sweep=ATMOSPHERE_SWEEP)
+    folder.claim(config.plain(), sweep=config.SWEEP)
     with StopSignal() as stop:
-        material = given or _prepare(config, simulated_data(config, folder), stations)
+        material = given or prepare(config, simulated_data(config, folder), stations)
         costs = _train_all(config, folder, material.training, fabric, stop)
         speeds = _speeds(config, folder, material.test, fabric)
         stop.raise_if_requested("every trained model and timing")
         references = reference_rows(config, material.data, material.forecasts.starts)
-        plain = [(row, 0) for row in references]
-        work = plain + [
-            (row, seed)
-            for seed in config.seeds
-            for variant in config.variants
+        rows = {(row.name, 0): row for row in references}
+        rows |= {
+            (row.name, seed): row
+            for variant, seed in costs
             for row in emulator_rows(variant, _model(folder, variant, seed, fabric))
-        ]
-        written = []
-        with Progress(len(work), "forecasts") as progress:
-            for row, seed in work:
-                path = folder.result_path(row.name, SPLIT, seed)
-                written.append(path)
-                if not path.exists():
-                    cost = costs.get((row.variant, seed))
-                    result = _judge(config, folder, material, row, seed, speeds, cost)
-                    result.write(folder.results)
-                progress.advance()
-                stop.raise_if_requested("every finished part")
-    return written
+        }
+        scored = partial(judge, config, folder, material, speeds, costs)
+        return judge_missing(folder, rows, scored, stop, split=SPLIT)
 
 
 class Material(NamedTuple):
@@ -133,7 +119,7 @@ class Material(NamedTuple):
     known: dict[str, Metric]  # scores of the truth at the stations
 
 
-def _prepare(
+def prepare(
     config: AtmosphereConfig,
     data: CarbonData,
     stations: Sequence[Station],
@@ -151,12 +137,8 @@ def _prepare(
     return Material(data, training.load() if read else training, test, forecasts, stations, known)
 
 
-def _model_folder(folder: RunFolder, variant: str, seed: int) -> Path:
-    return folder.models / f"{variant}-{seed}"
-
-
 def _model(folder: RunFolder, variant: str, seed: int, fabric: "Fabric") -> Any:
-    return load_emulator(_model_folder(folder, variant, seed)).to(fabric.device)
+    return load_emulator(folder.model_folder(variant, seed)).to(fabric.device)
 
 
 def _train_all(
@@ -165,48 +147,38 @@ def _train_all(
     training: CarbonData,
     fabric: "Fabric",
     stop: StopSignal,
-) -> dict[tuple[str, int], dict[str, Any]]:
-    """Train what is not trained yet; returns the cost of each model."""
-    costs: dict[tuple[str, int], dict[str, Any]] = {}
-    prepared: tuple[CarbonData, CarbonStatistics] | None = None
+) -> Costs:
+    """Train what is not trained yet; the cost of each model."""
     grid = (training.grid.n_lat, training.grid.n_lon)
-    for seed in config.seeds:
-        for variant in config.variants:
-            home = _model_folder(folder, variant, seed)
-            record = home / "cost.json"
-            if not record.exists():
-                if prepared is None:
-                    loaded = training.load()
-                    prepared = loaded, carbon_statistics(loaded)
-                    prepared[1].save(folder.models / "statistics.json")
-                levels = len(training.level)
-                model = new_emulator(config, variant, seed, levels=levels, grid=grid)
-                reports = fit_emulator(
-                    model,
-                    *prepared,
-                    stages=config.stages,
-                    optimisation=config.optimisation,
-                    batch_size=config.batch_size,
-                    spectral=config.spectral,
-                    rollout_rate=config.rollout_rate,
-                    seed=seed,
-                    folder=folder.training / f"{variant}-{seed}",
-                    fabric=fabric,
-                    label=f"{variant} seed {seed}",
-                )
-                model.save(home)
-                write_json(
-                    record,
-                    {
-                        "parameters": model.n_parameters,
-                        "train_seconds": round(sum(r.seconds for r in reports), 1),
-                        "train_steps": sum(r.steps for r in reports),
-                        "losses": [float(np.mean(r.losses[-10:])) for r in reports if r.losses],
-                    },
-                )
-                stop.raise_if_requested(f"model {variant} of seed {seed}")
-            costs[(variant, seed)] = json.loads(record.read_text())
-    return costs
+
+    @cache  # read for the first model that is to be trained, and then kept
+    def prepared() -> tuple[CarbonData, CarbonStatistics]:
+        loaded = training.load()
+        statistics = carbon_statistics(loaded)
+        statistics.save(folder.models / "statistics.json")
+        return loaded, statistics
+
+    def fit(variant: str, seed: int) -> tuple[CarbonEmulator, list[TrainingReport]]:
+        data, statistics = prepared()
+        model = new_emulator(config, variant, seed, levels=len(training.level), grid=grid)
+        reports = fit_emulator(
+            model,
+            data,
+            statistics,
+            stages=config.stages,
+            optimisation=config.optimisation,
+            batch_size=config.batch_size,
+            spectral=config.spectral,
+            rollout_rate=config.rollout_rate,
+            seed=seed,
+            folder=folder.training_folder(variant, seed),
+            fabric=fabric,
+            label=f"{variant} seed {seed}",
+        )
+        return model, reports
+
+    jobs = [(variant, seed) for seed in config.seeds for variant in config.variants]
+    return train_missing(folder, jobs, fit, stop)
 
 
 def _speeds(
@@ -230,15 +202,17 @@ def _speeds(
     return found
 
 
-def _judge(
+def judge(
     config: AtmosphereConfig,
     folder: RunFolder,
     material: Material,
+    speeds: dict[str, dict[str, float]],
+    costs: Costs,
     row: Row,
     seed: int,
-    speeds: dict[str, dict[str, float]],
-    cost: dict[str, Any] | None,
 ) -> Result:
+    """Forecast and score one row; without a cost it is one that learned nothing."""
+    cost = costs.get((row.variant, seed))
     data, forecasts = material.data, material.forecasts
     window = forecasts.window
     begun = time.perf_counter()
@@ -258,8 +232,6 @@ def _judge(
     if cost is None and row.name != "persistence":
         each = 1e3 * seconds / window.steps / len(forecasts.starts)
         metrics["ms_per_step"] = Metric(each, 0.0, 1, "ms", "lowest")
-    unit = 1 if sys.platform == "darwin" else 1024
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
     return Result(
         task=TASK,
         task_version=TASK_VERSION,
@@ -270,15 +242,7 @@ def _judge(
         split_kind="period",
         metrics=metrics,
         reference=reference,
-        cost={
-            "parameters": 0,
-            "train_seconds": 0.0,
-            "nfe": window.steps,
-            "device": "cpu",
-            **(cost or {}),
-            "inference_seconds": round(seconds, 4),
-            "peak_memory_mb": round(memory, 1),
-        },
+        cost=run_cost(cost, seconds=seconds, calls=window.steps),
         config_hash=config.hash,
         data_fingerprint=data.fingerprint,
         headline=HEADLINE,
@@ -327,14 +291,7 @@ def _sample(
         }
         truth = forecasts.window.concentration[0, 1:]
         sample["maps"] = {
-            name: {day: _picture(field[i, 0]) for day, i in index.items()}
+            name: {day: picture(to_ppm(field[i, 0]), decimals=2) for day, i in index.items()}
             for name, field in (("forecast", predicted[0]), ("truth", truth))
         }
     return sample
-
-
-def _picture(field: Tensor) -> list[list[float]] | None:
-    """Mixing ratio in ppm."""
-    if not torch.isfinite(field).all():
-        return None
-    return [[round(v, 2) for v in line] for line in to_ppm(field).tolist()]

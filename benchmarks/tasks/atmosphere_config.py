@@ -1,17 +1,14 @@
 """Configuration of the atmosphere task: what a run does, and its presets."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
+from pushforward.benchmarks.tasks.configuration import TaskConfig, check_known, make_stages
 from pushforward.simulators.errors import DataError
-from pushforward.simulators.provenance import configuration_hash
 from pushforward.surrogates.atmosphere import NETWORKS, MassFixer
 from pushforward.surrogates.training import Optimisation, Stage
 
-__all__ = ["ATMOSPHERE_PRESETS", "ATMOSPHERE_SWEEP", "AtmosphereConfig"]
-
-ATMOSPHERE_SWEEP = ("seed", "n_seeds", "models", "uncentred")
-"""Options that name result files: runs that differ only in them may share an output folder."""
+__all__ = ["ATMOSPHERE_PRESETS", "AtmosphereConfig"]
 
 SIZES: dict[str, dict[str, dict[str, int]]] = {
     "tiny": {
@@ -30,7 +27,7 @@ SIZES: dict[str, dict[str, dict[str, int]]] = {
 
 
 @dataclass(frozen=True)
-class AtmosphereConfig:
+class AtmosphereConfig(TaskConfig):
     """Train four emulators of CO2 transport; forecast from starts in a test period; score them
     with and without mass fixer and centring, beside persistence and first-order upwind transport.
 
@@ -93,6 +90,8 @@ class AtmosphereConfig:
         forward steps timed, and how often
     """
 
+    SWEEP = ("seed", "n_seeds", "models", "uncentred")
+
     seed: int = 0
     n_seeds: int = 1
     data: str | None = None
@@ -125,17 +124,11 @@ class AtmosphereConfig:
     speed_repeats: int = 5
 
     def __post_init__(self) -> None:
-        unknown = [m for m in self.models if m not in NETWORKS]
-        if unknown:
-            raise DataError(f"unknown models {', '.join(unknown)}; known: {', '.join(NETWORKS)}.")
-        if len(self.unrolls) != len(self.unroll_steps) or not self.unrolls:
-            raise DataError(
-                f"unrolls has {len(self.unrolls)} stages, unroll_steps {len(self.unroll_steps)}; "
-                "they must match and be at least one."
-            )
+        check_known("model", self.models, NETWORKS)
+        make_stages(self.unroll_steps, self.unrolls)
         if len(self.grid) != 2:
             raise DataError(f"grid = {self.grid} must be rows and columns.")
-        for name in (
+        self.check_counts(
             "n_seeds",
             "levels",
             "days",
@@ -145,9 +138,7 @@ class AtmosphereConfig:
             "batch_size",
             "speed_steps",
             "speed_repeats",
-        ):
-            if getattr(self, name) < 1:
-                raise DataError(f"{name} = {getattr(self, name)} must be at least 1.")
+        )
         if not 0 < self.train_share < self.train_share + self.validation_share < 1:
             raise DataError(
                 f"train_share = {self.train_share} and validation_share = "
@@ -158,19 +149,11 @@ class AtmosphereConfig:
                 f"test_data = {self.test_data!r} needs data to train on: give data too."
             )
         MassFixer(self.fixer, reference=self.fixer_reference)
-        for steps, unroll in zip(self.unroll_steps, self.unrolls, strict=True):
-            Stage(steps, unroll)
-
-    @property
-    def seeds(self) -> list[int]:
-        """The seeds of this run."""
-        return list(range(self.seed, self.seed + self.n_seeds))
 
     @property
     def stages(self) -> list[Stage]:
         """Stages of training."""
-        pairs = zip(self.unroll_steps, self.unrolls, strict=True)
-        return [Stage(steps, unroll) for steps, unroll in pairs]
+        return make_stages(self.unroll_steps, self.unrolls)
 
     @property
     def optimisation(self) -> Optimisation:
@@ -188,16 +171,6 @@ class AtmosphereConfig:
         """Networks to train: each centred, and without centring if asked."""
         plain = list(self.models)
         return [*plain, *(f"{m}_uncentred" for m in plain)] if self.uncentred else plain
-
-    def plain(self) -> dict[str, Any]:
-        """All options as plain values."""
-        return asdict(self)
-
-    @property
-    def hash(self) -> str:
-        """Hash of the options without those that a sweep runs over."""
-        kept = {k: v for k, v in self.plain().items() if k not in ATMOSPHERE_SWEEP}
-        return configuration_hash(kept)
 
 
 def _small() -> AtmosphereConfig:

@@ -14,6 +14,7 @@ from pushforward.benchmarks.tasks.atmosphere_upwind import upwind_rollout
 from pushforward.datasets.atmosphere import CarbonData, CarbonWindow
 from pushforward.simulators.atmosphere import CarbonSimulation, simulation_of
 from pushforward.surrogates.atmosphere import NETWORKS, CarbonEmulator, MassFixer, with_fixer
+from pushforward.surrogates.blocks import load_any
 
 __all__ = ["Row", "emulator_rows", "load_emulator", "new_emulator", "reference_rows"]
 
@@ -105,7 +106,7 @@ def new_emulator(
 
 def load_emulator(folder: Path) -> CarbonEmulator:
     """A trained emulator."""
-    return CarbonEmulator.load(folder)
+    return load_any(folder, (CarbonEmulator,))
 
 
 def emulator_rows(variant: str, model: CarbonEmulator) -> list[Row]:

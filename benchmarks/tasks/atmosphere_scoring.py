@@ -16,6 +16,7 @@ from pushforward.benchmarks.metrics.atmosphere import (
     zonal_spectrum,
 )
 from pushforward.benchmarks.result import Metric
+from pushforward.benchmarks.tasks.sample import significant
 from pushforward.datasets.atmosphere import CarbonWindow
 
 __all__ = ["LEADS", "CarbonScores", "score_carbon"]
@@ -110,8 +111,8 @@ def score_carbon(
     }
     return CarbonScores(
         metrics,
-        {k: [float(f"{x:.4g}") for x in v] for k, v in curves.items()},
-        *([float(f"{x:.4g}") for x in s.tolist()] for s in spectra),
+        {k: significant(v) for k, v in curves.items()},
+        *(significant(s.tolist()) for s in spectra),
     )
 
 

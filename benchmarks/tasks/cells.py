@@ -2,8 +2,6 @@
 
 import logging
 import os
-import resource
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,16 +12,18 @@ from torch import Tensor
 
 from pushforward.benchmarks.result import Result, safe_name
 from pushforward.benchmarks.run_folder import RunFolder
-from pushforward.benchmarks.tasks.cells_config import CELLS_SWEEP, CellsConfig
+from pushforward.benchmarks.tasks.cells_application import write_application
+from pushforward.benchmarks.tasks.cells_config import CellsConfig
 from pushforward.benchmarks.tasks.cells_models import (
     MODELS,
     REFERENCES,
-    FitContext,
     FittedModel,
     reference_rows,
 )
 from pushforward.benchmarks.tasks.cells_question import Question, plan, pose
 from pushforward.benchmarks.tasks.cells_sample import gene_symbols, population_sample
+from pushforward.benchmarks.tasks.foreign import UNKNOWN_COST, check_row_name, write_foreign
+from pushforward.benchmarks.tasks.judging import peak_memory_mb
 from pushforward.benchmarks.tasks.scoring import PopulationScores, score_populations
 from pushforward.datasets.cells import (
     CellData,
@@ -32,7 +32,6 @@ from pushforward.datasets.cells import (
     open_predictions,
     write_predictions,
 )
-from pushforward.simulators.errors import DataError
 from pushforward.simulators.provenance import configuration_hash, provenance
 from pushforward.surrogates.training import Progress, StopSignal, make_fabric
 
@@ -81,7 +80,7 @@ def run(config: CellsConfig, folder: RunFolder, *, device: str = "auto") -> list
     data = open_data(config)
     splits = plan(config, data)
     fabric = make_fabric(device)
-    folder.claim(config.plain(), sweep=CELLS_SWEEP)
+    folder.claim(config.plain(), sweep=config.SWEEP)
     fingerprint = data.fingerprint()
     log.info(
         "%d splits x %d seeds on %s, results in %s",
@@ -170,9 +169,10 @@ def _predict(
     fitted = MODELS[model](
         question.training(fabric.device),
         config,
-        FitContext(seed, folder.training / name, fabric, label),
+        {"seed": seed, "folder": folder.training / name, "fabric": fabric, "label": label},
     )
     trained = time.monotonic() - begun
+    write_application(folder.models / name, question, data)
     fitted.model.save(folder.models / name)
     begun = time.monotonic()
     with torch.no_grad():
@@ -213,8 +213,7 @@ def evaluate(
     -------
     Paths of the results files.
     """
-    if model in {*MODELS, *REFERENCES, "floor", "ceiling", "oracle_shift"}:
-        raise DataError(f"--name {model!r} is the name of a row of our own; choose another.")
+    check_row_name(model, {*MODELS, *REFERENCES, "floor", "ceiling", "oracle_shift"})
     data = open_data(config)
     predicted = open_predictions(predictions, data)
     groups = [
@@ -244,7 +243,7 @@ def evaluate(
                 question,
                 seed,
                 scores,
-                cost={**_no_cost(), "device": "unknown"},
+                cost=UNKNOWN_COST,
                 config_hash=configuration_hash({**config.plain(), "model": model}),
                 preset=folder.preset,
                 fingerprint=fingerprint,
@@ -253,14 +252,7 @@ def evaluate(
                 else {},
             )
             results.append(result)
-    for result in results:
-        path = folder.results / result.file_name
-        if path.exists() and Result.read(path).metrics != result.metrics:
-            raise DataError(
-                f"{path} holds other scores under the name {model!r}. Choose another --name or "
-                "--out, or remove that file."
-            )
-    return [result.write(folder.results) for result in results]
+    return write_foreign(results, folder)
 
 
 def _references(question: Question, seed: int) -> dict[str, Tensor]:
@@ -306,7 +298,7 @@ def _cost(
         "train_steps": fitted.steps,
         "inference_seconds": round(inference, 5),
         "nfe": fitted.nfe,
-        "peak_memory_mb": _peak_memory_mb(fabric),
+        "peak_memory_mb": peak_memory_mb(fabric.device),
         "device": str(fabric.device),
     }
 
@@ -320,11 +312,3 @@ def _no_cost() -> dict[str, Any]:
         "peak_memory_mb": 0.0,
         "device": "cpu",
     }
-
-
-def _peak_memory_mb(fabric: "Fabric") -> float:
-    """Peak memory: of the GPU where one is used, else of the process so far."""
-    if fabric.device.type == "cuda":
-        return round(torch.cuda.max_memory_allocated(fabric.device) / 1e6, 1)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)

@@ -37,10 +37,7 @@ def fit_conditional(
         conditions,
         chunks,
         recipe=config.conditional,
-        seed=context.seed,
-        folder=context.folder,
-        fabric=context.fabric,
-        label=context.label,
+        **context,
     )
 
     def predict(control: Tensor) -> Tensor:

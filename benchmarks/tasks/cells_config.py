@@ -1,15 +1,13 @@
 """Configuration of the cells task: what a run does, and its presets."""
 
-import difflib
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pushforward.benchmarks.tasks.cells_models import MODELS
 from pushforward.benchmarks.tasks.cells_question import SPLIT_KINDS
+from pushforward.benchmarks.tasks.configuration import TaskConfig, check_known
 from pushforward.simulators.cells import PerturbedPopulations
 from pushforward.simulators.errors import DataError
-from pushforward.simulators.provenance import configuration_hash
 from pushforward.surrogates.cells import (
     ChoiceOptions,
     ConditionalRecipe,
@@ -19,11 +17,7 @@ from pushforward.surrogates.cells import (
 )
 from pushforward.surrogates.training import Optimisation
 
-__all__ = ["CELLS_PRESETS", "CELLS_SWEEP", "CellsConfig", "FeatureOptions"]
-
-CELLS_SWEEP = ("models", "seed", "n_seeds", "hold_out", "treatment")
-"""Options that name result files: runs that differ only in them (the tasks of a batch array) may
-share an output folder."""
+__all__ = ["CELLS_PRESETS", "CellsConfig", "FeatureOptions"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +40,7 @@ class FeatureOptions:
 
 
 @dataclass(frozen=True)
-class CellsConfig:
+class CellsConfig(TaskConfig):
     """Hold cells out, fit models on the others, score them beside the reference rows.
 
     Parameters
@@ -112,6 +106,8 @@ class CellsConfig:
         the cells that are simulated when no data are given
     """
 
+    SWEEP = ("models", "seed", "n_seeds", "hold_out", "treatment")
+
     data: list[str] | None = None
     population_key: str = "patient_id"
     condition_key: str = "condition"
@@ -145,39 +141,16 @@ class CellsConfig:
     def __post_init__(self) -> None:
         check_known("model", self.models, MODELS)
         check_known("split", [self.split], SPLIT_KINDS)
-        for name in ("n_seeds", "n_draws"):
-            if getattr(self, name) < 1:
-                raise DataError(f"{name} = {getattr(self, name)} must be at least 1.")
+        self.check_counts("n_seeds", "n_draws")
         if self.select_every < 0:
             raise DataError(f"select_every = {self.select_every} must be 0 or more.")
 
-    @property
-    def seeds(self) -> list[int]:
-        """The seeds of the run."""
-        return list(range(self.seed, self.seed + self.n_seeds))
-
     def plain(self) -> dict[str, Any]:
         """All options as plain values."""
-        content = asdict(self)
+        content = super().plain()
         content["simulation"]["treatments"] = list(self.simulation.treatments)
         content["conditional"]["hidden"] = list(self.conditional.hidden)
         return content
-
-    @property
-    def hash(self) -> str:
-        """Hash of the options without those that a sweep runs over."""
-        kept = {k: v for k, v in self.plain().items() if k not in CELLS_SWEEP}
-        return configuration_hash(kept)
-
-
-def check_known(kind: str, given: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse names that are not known, with the nearest one."""
-    names = sorted(known)
-    for name in given:
-        if name not in names:
-            near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-            hint = f"Did you mean {near[0]!r}? " if near else ""
-            raise DataError(f"unknown {kind} {name!r}. {hint}Known: {', '.join(names)}.")
 
 
 def _small() -> CellsConfig:

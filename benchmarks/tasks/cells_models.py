@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from torch import Tensor
 
@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["MODELS", "REFERENCES", "FitContext", "FittedModel", "reference_rows"]
 
 
-@dataclass(frozen=True)
-class FitContext:
-    """Where and how a model is fitted.
+class FitContext(TypedDict):
+    """Where and how a model is fitted: the arguments that every fit takes.
 
     Parameters
     ----------
@@ -75,10 +74,7 @@ def _monge_map(training: Training, config: "CellsConfig", context: FitContext) -
         options=config.objective,
         optimisation=config.optimisation,
         select_every=config.select_every,
-        seed=context.seed,
-        folder=context.folder,
-        fabric=context.fabric,
-        label=context.label,
+        **context,
     )
     return FittedModel(fitted.model, fitted.model, fitted.steps, nfe=1)
 
@@ -99,10 +95,7 @@ def _flow(embedding: Literal["none", "one_hot"] | None) -> Fit:
             optimisation=config.flow_optimisation,
             choice=config.calibration,
             groups=training.groups,
-            seed=context.seed,
-            folder=context.folder,
-            fabric=context.fabric,
-            label=context.label,
+            **context,
         )
 
         def predict(control: Tensor) -> Tensor:
@@ -123,10 +116,7 @@ def _population_map(training: Training, config: "CellsConfig", context: FitConte
         optimisation=config.population_optimisation,
         choice=config.calibration,
         groups=training.groups,
-        seed=context.seed,
-        folder=context.folder,
-        fabric=context.fabric,
-        label=context.label,
+        **context,
     )
     return FittedModel(fitted.model, fitted.model, fitted.steps, nfe=1)
 

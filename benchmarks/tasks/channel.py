@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from pushforward.benchmarks.metrics.channel import ChannelSpectra, relative_error
 from pushforward.benchmarks.result import Metric, Result
 from pushforward.benchmarks.run_folder import RunFolder
-from pushforward.benchmarks.tasks.channel_config import CHANNEL_SWEEP, ChannelConfig
+from pushforward.benchmarks.tasks.channel_config import ChannelConfig
 from pushforward.benchmarks.tasks.channel_data import (
     ChannelProblem,
     Windows,
@@ -30,16 +29,18 @@ from pushforward.benchmarks.tasks.channel_rows import (
     plain_rows,
 )
 from pushforward.benchmarks.tasks.channel_scoring import score_long, score_short
-from pushforward.benchmarks.tasks.training import run_cost, train_missing
+from pushforward.benchmarks.tasks.judging import judge_missing, run_cost
+from pushforward.benchmarks.tasks.sample import picture, significant
+from pushforward.benchmarks.tasks.training import Costs, train_missing
 from pushforward.simulators.errors import DataError
 from pushforward.simulators.files import write_json
 from pushforward.surrogates.channel import ChannelConstraints, ChannelEmulator, fit_emulator
-from pushforward.surrogates.training import Progress, StopSignal, TrainingReport, make_fabric
+from pushforward.surrogates.training import StopSignal, TrainingReport, make_fabric
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["TASK", "TASK_VERSION", "run"]
+__all__ = ["TASK", "TASK_VERSION", "Judged", "run"]
 
 TASK = "channel"
 TASK_VERSION = 1
@@ -79,13 +80,13 @@ def run(config: ChannelConfig, folder: RunFolder, *, device: str = "auto") -> li
     """
     given = None if config.data is None else open_or_simulate(config, folder)  # refused first
     fabric = make_fabric(device)
-    folder.claim(config.plain(), sweep=CHANNEL_SWEEP)
+    folder.claim(config.plain(), sweep=config.SWEEP)
     with StopSignal() as stop:
         problem = channel_problem(config, given or open_or_simulate(config, folder))
         windows = problem.windows(config.start_every, max(config.horizons))
         costs = _train_all(config, folder, problem, fabric, stop)
         models = {
-            job: load_emulator(folder.models / f"{job[0]}-{job[1]}", problem.grid).to(fabric.device)
+            job: load_emulator(folder.model_folder(*job), problem.grid).to(fabric.device)
             for job in costs
         }
         rows = {(row.name, 0): row for row in plain_rows(config, problem)}
@@ -93,18 +94,13 @@ def run(config: ChannelConfig, folder: RunFolder, *, device: str = "auto") -> li
         timings = _timings(config, folder, problem, rows)
         stop.raise_if_requested("every trained model and timing")
         split = "validation" if config.validate else "test"
-        written = []
-        with Progress(len(rows), "forecasts") as progress:
-            for (name, seed), row in rows.items():
-                path = folder.result_path(name, split, seed)
-                written.append(path)
-                if not path.exists():
-                    job = (name, seed)
-                    judged = _Judged(config, folder, problem, windows, timings, split)
-                    judged.result(row, seed, models.get(job), costs.get(job)).write(folder.results)
-                progress.advance()
-                stop.raise_if_requested("every finished part")
-    return written
+        judged = Judged(config, folder, problem, windows, timings, split)
+
+        def judge(row: Row, seed: int) -> Result:
+            job = (row.name, seed)
+            return judged.result(row, seed, models.get(job), costs.get(job))
+
+        return judge_missing(folder, rows, judge, stop, split=split)
 
 
 def _train_all(
@@ -113,7 +109,7 @@ def _train_all(
     problem: ChannelProblem,
     fabric: "Fabric",
     stop: StopSignal,
-) -> dict[tuple[str, int], dict[str, Any]]:
+) -> Costs:
     def fit(name: str, seed: int) -> tuple[ChannelEmulator, list[TrainingReport]]:
         model = new_emulator(config, name, seed, grid=problem.grid)
         reports = fit_emulator(
@@ -124,7 +120,7 @@ def _train_all(
             batch_size=config.batch_size,
             noise=config.noise,
             seed=seed,
-            folder=folder.training / f"{name}-{seed}",
+            folder=folder.training_folder(name, seed),
             fabric=fabric,
             label=f"{name} seed {seed}",
         )
@@ -161,8 +157,16 @@ def _timings(
     return timings
 
 
-class _Judged:
-    """Results of one problem."""
+class Judged:
+    """Results of one problem.
+
+    Parameters
+    ----------
+    config, folder, problem : of the run.
+    windows : short forecasts that every row makes.
+    timings : seconds for one h/u_tau, by row.
+    split : name of the runs that are judged.
+    """
 
     def __init__(
         self,
@@ -250,7 +254,7 @@ class _Judged:
 
     def _truth(self) -> dict[str, Any]:
         return self._statistics(self.problem.profiles, self.problem.spectra) | {
-            "y_plus": _short(
+            "y_plus": significant(
                 (np.asarray(self.problem.grid.y)[: len(self.problem.half_weights)] + 1)
                 * self.problem.data.friction_reynolds
             ),
@@ -263,10 +267,10 @@ class _Judged:
         u_tau = self.problem.data.friction_velocity
         return {
             "profiles": {
-                k: _short(p / (u_tau**2 if k == "uv" else u_tau)) for k, p in profiles.items()
+                k: significant(p / (u_tau**2 if k == "uv" else u_tau)) for k, p in profiles.items()
             },
             "spectra": {
-                name: [[_short(line / u_tau**2) for line in component] for component in power]
+                name: [[significant(line / u_tau**2) for line in component] for component in power]
                 for name, power in (("x", spectra.along_x), ("z", spectra.along_z))
             },
         }
@@ -279,12 +283,5 @@ class _Judged:
         for name, field in (("forecast", predicted), ("truth", self.windows.truth)):
             for h in self.config.horizons:
                 u = (field[0, h - 1, 0, :, plane] - problem.mean[0, plane]) / scale
-                finite = bool(torch.isfinite(u).all())
-                pictures[name][str(h)] = (
-                    [[round(v, 1) for v in line] for line in u.tolist()] if finite else None
-                )
+                pictures[name][str(h)] = picture(u)
         return pictures
-
-
-def _short(values: np.ndarray) -> list[float]:
-    return [float(f"{v:.4g}") for v in values.tolist()]

@@ -1,18 +1,15 @@
 """Configuration of the channel task: what a run does, and its presets."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pushforward.benchmarks.tasks.configuration import TaskConfig, check_known, make_stages
 from pushforward.datasets.channel import CHANNEL_SIMULATIONS
 from pushforward.simulators.errors import DataError
-from pushforward.simulators.provenance import configuration_hash
 from pushforward.surrogates.channel import Precision, Target
 from pushforward.surrogates.training import Optimisation, Stage
 
-__all__ = ["CHANNEL_PRESETS", "CHANNEL_SWEEP", "CLOSURES", "MODELS", "SIZES", "ChannelConfig"]
-
-CHANNEL_SWEEP = ("seed", "n_seeds", "models")
-"""Options that name result files: runs that differ only in them may share an output folder."""
+__all__ = ["CHANNEL_PRESETS", "CLOSURES", "MODELS", "SIZES", "ChannelConfig"]
 
 MODELS = ("ifactformer", "ifactformer_chained", "fno", "ifno")
 CLOSURES = ("dynamic_smagorinsky", "wale", "no_model")
@@ -51,7 +48,7 @@ PACE: dict[str, dict[str, float]] = {
 
 
 @dataclass(frozen=True)
-class ChannelConfig:
+class ChannelConfig(TaskConfig):
     """Train four emulators of filtered channel flow; judge one step, many steps and long-run
     statistics beside persistence, the mean profile, and large-eddy simulation on the same grid.
 
@@ -110,6 +107,8 @@ class ChannelConfig:
         frames of their long runs; a simulation costs more than a network
     """
 
+    SWEEP = ("seed", "n_seeds", "models")
+
     seed: int = 0
     n_seeds: int = 3
     data: str | None = None
@@ -140,48 +139,21 @@ class ChannelConfig:
     les_frames: int = 400
 
     def __post_init__(self) -> None:
-        for name in ("n_seeds", "test_runs", "batch_size", "start_every", "rollout_steps"):
-            if getattr(self, name) < 1:
-                raise DataError(f"{name} = {getattr(self, name)} must be at least 1.")
-        for name, known in (("models", MODELS), ("les", CLOSURES)):
-            if unknown := [m for m in getattr(self, name) if m not in known]:
-                raise DataError(f"unknown {name} {unknown}; known: {', '.join(known)}.")
-        if len(self.unrolls) != len(self.unroll_steps):
-            raise DataError(
-                f"unrolls has {len(self.unrolls)} stages, unroll_steps {len(self.unroll_steps)}."
-            )
+        self.check_counts("n_seeds", "test_runs", "batch_size", "start_every", "rollout_steps")
+        check_known("model", self.models, MODELS)
+        check_known("sub-grid model", self.les, CLOSURES)
+        check_known("size", [self.size], SIZES)
+        check_known("simulation", [self.simulation], CHANNEL_SIMULATIONS)
+        make_stages(self.unroll_steps, self.unrolls)
         if not self.horizons or min(self.horizons) < 1:
             raise DataError(f"horizons = {self.horizons}; give steps from 1 on.")
         if self.validate and self.validation_runs < 1:
             raise DataError("validate needs validation_runs of at least 1.")
-        for name, known_names in (("size", SIZES), ("simulation", CHANNEL_SIMULATIONS)):
-            if getattr(self, name) not in known_names:
-                raise DataError(
-                    f"{name} = {getattr(self, name)!r}; known: {', '.join(known_names)}."
-                )
-
-    @property
-    def seeds(self) -> list[int]:
-        """The seeds of the run."""
-        return list(range(self.seed, self.seed + self.n_seeds))
 
     def stages(self, model: str) -> list[Stage]:
         """The curriculum of a model."""
         pace = PACE[self.size].get(model, 1.0)
-        return [
-            Stage(round(pace * steps), unroll)
-            for steps, unroll in zip(self.unroll_steps, self.unrolls, strict=True)
-        ]
-
-    def plain(self) -> dict[str, Any]:
-        """All options as plain values."""
-        return asdict(self)
-
-    @property
-    def hash(self) -> str:
-        """Hash of the options without those that a sweep runs over."""
-        kept = {k: v for k, v in self.plain().items() if k not in CHANNEL_SWEEP}
-        return configuration_hash(kept)
+        return make_stages([round(pace * steps) for steps in self.unroll_steps], self.unrolls)
 
 
 def _small() -> ChannelConfig:

@@ -25,7 +25,7 @@ from pushforward.simulators.errors import DataError
 from pushforward.surrogates.channel import ChannelGrid
 from pushforward.surrogates.training import Progress
 
-__all__ = ["ChannelProblem", "Windows", "channel_problem", "open_or_simulate"]
+__all__ = ["ChannelProblem", "Windows", "channel_grid", "channel_problem", "open_or_simulate"]
 
 HEIGHTS = (5.0, 15.0, 30.0, math.inf)  # y+ of the spectra; the last is the centre plane
 
@@ -53,6 +53,7 @@ class ChannelProblem:
     data : the whole of it.
     training : runs to learn from.
     judged : runs that forecasts start in.
+    judged_runs : their numbers in the file.
     grid : where the velocities live.
     mean : (3, y), mean profile of the training runs, about which fluctuations are counted.
     profiles, spectra : of all runs: the best estimate of the flow's statistics there is.
@@ -65,6 +66,7 @@ class ChannelProblem:
     data: ChannelData
     training: Float[Tensor, "runs time 3 x y z"]
     judged: Float[Tensor, "runs time 3 x y z"]
+    judged_runs: tuple[int, ...]
     grid: ChannelGrid
     mean: Float[Tensor, "3 y"]
     profiles: dict[str, Float[np.ndarray, " half"]]
@@ -131,8 +133,7 @@ def channel_problem(config: ChannelConfig, data: ChannelData) -> ChannelProblem:
         test=config.test_runs, validation=config.validation_runs
     )
     judged = validation if config.validate and validation is not None else test
-    y = (data.y.double() - 1).tolist()
-    grid = ChannelGrid(data.shape, (data.lengths[0], data.lengths[2]), tuple(y))
+    grid = channel_grid(data)
     everything, learned = data.load(), training.load()
     mean = learned.double().mean((0, 1, 3, 5))
     planes = _planes(grid, data.friction_reynolds)
@@ -143,6 +144,7 @@ def channel_problem(config: ChannelConfig, data: ChannelData) -> ChannelProblem:
         data,
         learned,
         judged.load(),
+        judged.runs,
         grid,
         mean,
         profiles[0],
@@ -157,6 +159,12 @@ def channel_problem(config: ChannelConfig, data: ChannelData) -> ChannelProblem:
         problem.floor[f"error_{name}"] = error
     problem.floor["spectra_error"] = spectra_error(spectra[1], spectra[2])
     return problem
+
+
+def channel_grid(data: ChannelData) -> ChannelGrid:
+    """The grid of some data, between walls at -1 and 1."""
+    y = (data.y.double() - 1).tolist()
+    return ChannelGrid(data.shape, (data.lengths[0], data.lengths[2]), tuple(y))
 
 
 def _planes(grid: ChannelGrid, friction_reynolds: float) -> list[tuple[int, ...]]:

@@ -1,11 +1,12 @@
 """The kernels of a trained factorized transformer, measured for the page."""
 
+from dataclasses import asdict
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pushforward.benchmarks.tasks.sample import significant
 from pushforward.surrogates.channel import (
     ChannelEmulator,
     IFactFormer,
@@ -30,15 +31,11 @@ def kernel_sample(
     velocity = velocity.to(model.mean)
     inputs = (model.carried(velocity) - model.mean) / model.scale
     trace = trace_kernels(network, inputs)
-    gradients = block_gradients(network, inputs)
+    norms = asdict(block_gradients(network, inputs))
     sample: dict[str, Any] = {
-        "gain": _short(trace.gains.mean(1)),
-        "size": _short(trace.norms.mean(1)),
-        "gradients": {
-            "kernels": float(f"{gradients.kernels:.4g}"),
-            "values": float(f"{gradients.values:.4g}"),
-            "rest": float(f"{gradients.rest:.4g}"),
-        },
+        "gain": significant(trace.gains.mean(1).tolist()),
+        "size": significant(trace.norms.mean(1).tolist()),
+        "gradients": dict(zip(norms, significant(norms.values()), strict=True)),
         "kernels": {},
         "radius": {},
         "toeplitz": {},
@@ -49,11 +46,9 @@ def kernel_sample(
         sample["kernels"][axis] = [
             [[round(v, 2) for v in row] for row in head] for head in (last / scale).tolist()
         ]
-        sample["radius"][axis] = _short(spectral_radius(kernels).mean((1, 2)))
+        radius = spectral_radius(kernels).mean((1, 2))
+        sample["radius"][axis] = significant(radius.tolist())
         if axis != "y":
-            sample["toeplitz"][axis] = _short(toeplitz_distance(kernels).mean((1, 2)))
+            distance = toeplitz_distance(kernels).mean((1, 2))
+            sample["toeplitz"][axis] = significant(distance.tolist())
     return sample
-
-
-def _short(values: Tensor) -> list[float]:
-    return [float(f"{v:.4g}") for v in torch.as_tensor(values).tolist()]

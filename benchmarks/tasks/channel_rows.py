@@ -14,6 +14,7 @@ from pushforward.benchmarks.tasks.channel_config import SIZES, ChannelConfig
 from pushforward.benchmarks.tasks.channel_data import ChannelProblem
 from pushforward.benchmarks.tasks.channel_les import LargeEddySimulation
 from pushforward.simulators.errors import DataError
+from pushforward.surrogates.blocks import load_any
 from pushforward.surrogates.channel import (
     FNO,
     IFNO,
@@ -113,9 +114,9 @@ def load_emulator(folder: Path, grid: ChannelGrid) -> ChannelEmulator:
 
     Raises
     ------
-    DataError : it was trained on another grid.
+    DataError : no emulator there, or one that was trained on another grid.
     """
-    model = ChannelEmulator.load(folder)
+    model = load_any(folder, (ChannelEmulator,))
     if model.grid != grid:
         raise DataError(
             f"the model in {folder} was trained on {model.grid.shape} points in a box of "

@@ -1,8 +1,6 @@
 """Learned rows of a run: each trained once, its cost kept beside it."""
 
 import json
-import resource
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -13,9 +11,10 @@ from pushforward.simulators.files import write_json
 from pushforward.surrogates.blocks import Surrogate
 from pushforward.surrogates.training import StopSignal, TrainingReport
 
-__all__ = ["run_cost", "train_missing"]
+__all__ = ["Costs", "train_missing"]
 
 Costs = dict[tuple[str, int], dict[str, Any]]
+"""(name, seed) -> what the training cost."""
 
 
 def train_missing(
@@ -28,7 +27,7 @@ def train_missing(
 
     Parameters
     ----------
-    folder : of the run; models are in `models/NAME-SEED`.
+    folder : of the run.
     jobs : (name, seed) of every model.
     fit : trains one and returns it with its reports.
     stop : looked at after each model.
@@ -39,7 +38,7 @@ def train_missing(
     """
     costs: Costs = {}
     for name, seed in jobs:
-        home = folder.models / f"{name}-{seed}"
+        home = folder.model_folder(name, seed)
         record = home / "cost.json"
         if not record.exists():
             model, reports = fit(name, seed)
@@ -56,24 +55,3 @@ def train_missing(
             stop.raise_if_requested(f"model {name} of seed {seed}")
         costs[name, seed] = json.loads(record.read_text())
     return costs
-
-
-def run_cost(cost: dict[str, Any] | None, *, seconds: float, calls: int) -> dict[str, Any]:
-    """The `cost` entry of a result: training (if any), inference, and the process's peak memory.
-
-    Parameters
-    ----------
-    cost : of training, for learned rows.
-    seconds, calls : of the forecast.
-    """
-    unit = 1 if sys.platform == "darwin" else 1024
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-    return {
-        "parameters": 0,
-        "train_seconds": 0.0,
-        "nfe": calls,
-        "device": "cpu",
-        **(cost or {}),
-        "inference_seconds": round(seconds, 4),
-        "peak_memory_mb": round(memory, 1),
-    }

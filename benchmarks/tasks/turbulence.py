@@ -1,24 +1,19 @@
 """The turbulence task: coarse forecasts of Kolmogorov flow, judged by duration and by seconds."""
 
 import json
-import logging
 import time
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from pushforward.benchmarks.metrics.turbulence import energy_spectrum
 from pushforward.benchmarks.result import Metric, Result
 from pushforward.benchmarks.run_folder import RunFolder
-from pushforward.benchmarks.tasks.training import run_cost, train_missing
-from pushforward.benchmarks.tasks.turbulence_config import (
-    TURBULENCE_SWEEP,
-    FlowSet,
-    TurbulenceConfig,
-)
+from pushforward.benchmarks.tasks.judging import judge_missing, run_cost
+from pushforward.benchmarks.tasks.training import Costs, train_missing
+from pushforward.benchmarks.tasks.turbulence_config import FlowSet, TurbulenceConfig
 from pushforward.benchmarks.tasks.turbulence_data import frames_of_file
 from pushforward.benchmarks.tasks.turbulence_reference import (
     Reference,
@@ -33,24 +28,17 @@ from pushforward.benchmarks.tasks.turbulence_rows import (
     persistence,
     solver_rows,
 )
-from pushforward.benchmarks.tasks.turbulence_scoring import Scores, score_forecast
+from pushforward.benchmarks.tasks.turbulence_sample import forecast_sample
+from pushforward.benchmarks.tasks.turbulence_scoring import score_forecast
 from pushforward.simulators.files import write_json
-from pushforward.simulators.turbulence import vorticity
-from pushforward.surrogates.training import (
-    Progress,
-    StopSignal,
-    TrainingReport,
-    make_fabric,
-)
+from pushforward.surrogates.training import StopSignal, TrainingReport, make_fabric
 from pushforward.surrogates.turbulence import fit_rollouts
 from pushforward.surrogates.turbulence.model import CoarseSurrogate
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["TASK", "TASK_VERSION", "run"]
-
-log = logging.getLogger(__name__)
+__all__ = ["HEADLINE", "TASK", "TASK_VERSION", "run"]
 
 TASK = "turbulence"
 TASK_VERSION = 1
@@ -62,7 +50,6 @@ HEADLINE = [
     "seconds_per_unit",
     "seconds_per_unit_alone",
 ]
-SHOWN_TIMES = (1.0, 2.0, 4.0, 8.0)  # time units after the start at which a flow is pictured
 
 
 def run(config: TurbulenceConfig, folder: RunFolder, *, device: str = "auto") -> list[Path]:
@@ -84,42 +71,36 @@ def run(config: TurbulenceConfig, folder: RunFolder, *, device: str = "auto") ->
     """
     given = None if config.data is None else frames_of_file(config)  # refused before any writing
     fabric = make_fabric(device)
-    folder.claim(config.plain(), sweep=TURBULENCE_SWEEP)
+    folder.claim(config.plain(), sweep=config.SWEEP)
     with StopSignal() as stop:
         costs = _train_all(config, folder, fabric, stop, given)
         rows = {
             (name, seed): learned_row(
-                config, name, load_model(name, _model_folder(folder, name, seed)).to(fabric.device)
+                config, name, load_model(name, folder.model_folder(name, seed)).to(fabric.device)
             )
             for name in config.models
             for seed in config.seeds
         }
         timings = _timings(config, folder, rows)
         stop.raise_if_requested("every trained model and timing")
-        written = []
+        written: list[Path] = []
         for flows in config.test_sets:
             truth = _reference(config, flows, folder)
             plain = {(r.name, 0): r for r in (*solver_rows(config, flows), persistence())}
-            with Progress(len(plain) + len(rows), f"forecasts {flows.name}") as progress:
-                for (name, seed), row in {**plain, **rows}.items():
-                    path = folder.result_path(name, flows.name, seed)
-                    written.append(path)
-                    if not path.exists():
-                        result = _judge(
-                            config, folder, truth, row, seed, timings, costs.get((name, seed))
-                        )
-                        result.write(folder.results)
-                    progress.advance()
-                    stop.raise_if_requested("every finished part")
+            written += judge_missing(
+                folder,
+                plain | rows,
+                partial(_judge, config, folder, truth, timings, costs),
+                stop,
+                split=flows.name,
+                label=f"forecasts {flows.name}",
+            )
     return written
 
 
-def _model_folder(folder: RunFolder, name: str, seed: int) -> Path:
-    return folder.models / f"{name}-{seed}"
-
-
 def _reference(config: TurbulenceConfig, flows: FlowSet, folder: RunFolder) -> Reference:
-    return reference(config, flows, folder.predictions / "reference", config.frames)
+    home = folder.predictions / "reference"
+    return reference(config, flows, home, config.frames, preset=folder.preset)
 
 
 def _simulated(config: TurbulenceConfig, folder: RunFolder) -> Tensor:
@@ -134,7 +115,7 @@ def _train_all(
     fabric: "Fabric",
     stop: StopSignal,
     data: Tensor | None,
-) -> dict[tuple[str, int], dict[str, Any]]:
+) -> Costs:
     """Train what is not trained yet, on given or simulated frames; the cost of each model."""
 
     def fit(name: str, seed: int) -> tuple[CoarseSurrogate, list[TrainingReport]]:
@@ -150,7 +131,7 @@ def _train_all(
             optimisation=config.optimisation,
             batch_size=config.batch_size,
             seed=seed,
-            folder=folder.training / f"{name}-{seed}",
+            folder=folder.training_folder(name, seed),
             fabric=fabric,
             label=f"{name} seed {seed}",
         )
@@ -195,11 +176,12 @@ def _judge(
     config: TurbulenceConfig,
     folder: RunFolder,
     truth: Reference,
+    timings: dict[str, dict[str, float]],
+    costs: Costs,
     row: Row,
     seed: int,
-    timings: dict[str, dict[str, float]],
-    cost: dict[str, Any] | None,
 ) -> Result:
+    cost = costs.get((row.name, seed))
     flow = config.coarse_flow(truth.flows)
     frames = truth.truth.shape[1]
     begun = time.perf_counter()
@@ -230,52 +212,13 @@ def _judge(
         data_fingerprint=truth.fingerprint,
         headline=HEADLINE,
         learned=cost is not None,
-        sample=_sample(config, truth, predicted, scores, pictures=seed in (0, config.seed)),
+        sample=forecast_sample(
+            predicted,
+            truth.truth,
+            scores,
+            spacing=config.frame_spacing,
+            cell=flow.spacing,
+            pictures=seed in (0, config.seed),
+        )
+        | {"training_horizon": max(config.unrolls) * config.frame_spacing},
     )
-
-
-def _sample(
-    config: TurbulenceConfig,
-    truth: Reference,
-    predicted: Tensor,
-    scores: Scores,
-    *,
-    pictures: bool,
-) -> dict[str, Any]:
-    """Curves of every flow, and one flow's vorticity in pictures."""
-    frames = truth.truth.shape[1]
-    every = max(1, frames // 120)
-    sample: dict[str, Any] = {
-        "kind": "forecast",
-        "spacing": config.frame_spacing * every,
-        "training_horizon": max(config.unrolls) * config.frame_spacing,
-        "correlation": np.round(scores.correlation[:, every - 1 :: every], 3).tolist(),
-        "spectrum": [float(f"{v:.4g}") for v in scores.spectrum],
-    }
-    if pictures:
-        cell = config.coarse_flow(truth.flows).spacing
-        index = {
-            t: round(t / config.frame_spacing) - 1
-            for t in SHOWN_TIMES
-            if round(t / config.frame_spacing) <= frames
-        }
-        sample["pictures"] = {
-            name: {
-                f"{t:g}": _picture(vorticity(field[0, i], (cell, cell))) for t, i in index.items()
-            }
-            for name, field in (("forecast", predicted), ("truth", truth.truth))
-        }
-        true = truth.truth[:, 2 * frames // 3 :]
-        sample["true_spectrum"] = _spectrum(true)
-    return sample
-
-
-def _spectrum(velocity: Tensor) -> list[float]:
-    mean = energy_spectrum(velocity).mean((0, 1))
-    return [float(f"{v:.4g}") for v in mean[: velocity.shape[-1] // 2].tolist()]
-
-
-def _picture(field: Tensor) -> list[list[float]] | None:
-    if not torch.isfinite(field).all():
-        return None
-    return [[round(v, 1) for v in line] for line in field.tolist()]

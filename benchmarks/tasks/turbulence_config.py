@@ -1,19 +1,15 @@
 """Configuration of the turbulence task: what a run does, and its presets."""
 
 import math
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
+from pushforward.benchmarks.tasks.configuration import TaskConfig, check_known, make_stages
 from pushforward.simulators.errors import DataError
-from pushforward.simulators.provenance import configuration_hash
 from pushforward.simulators.turbulence import stable_time_step
 from pushforward.surrogates.training import Optimisation
 from pushforward.surrogates.turbulence import CoarseFlow, Precision, Stage
 
-__all__ = ["TURBULENCE_PRESETS", "TURBULENCE_SWEEP", "FlowSet", "TurbulenceConfig"]
-
-TURBULENCE_SWEEP = ("seed", "n_seeds")
-"""Options that name result files: runs that differ only in them may share an output folder."""
+__all__ = ["TURBULENCE_PRESETS", "FlowSet", "TurbulenceConfig"]
 
 SIDE = 2 * math.pi
 
@@ -55,7 +51,7 @@ class FlowSet:
 
 
 @dataclass(frozen=True)
-class TurbulenceConfig:
+class TurbulenceConfig(TaskConfig):
     """Train coarse models on a down-sampled finite-volume reference; judge them by duration and
     seconds beside coarse, finer and spectral solvers.
 
@@ -124,6 +120,8 @@ class TurbulenceConfig:
         AdamW; its number of steps is replaced by those of the stages
     """
 
+    SWEEP = ("seed", "n_seeds")
+
     seed: int = 0
     n_seeds: int = 3
     reference_cells: int = 256
@@ -159,16 +157,9 @@ class TurbulenceConfig:
     )
 
     def __post_init__(self) -> None:
-        for name in ("n_seeds", "stride", "train_flows", "test_flows", "batch_size", "bundle"):
-            if getattr(self, name) < 1:
-                raise DataError(f"{name} = {getattr(self, name)} must be at least 1.")
-        known = ("li", "li_bundled", "lc", "tsm", "tsm_bundled")
-        if unknown := [m for m in self.models if m not in known]:
-            raise DataError(f"unknown models {unknown}; known: {', '.join(known)}.")
-        if len(self.unrolls) != len(self.unroll_steps):
-            raise DataError(
-                f"unrolls has {len(self.unrolls)} stages, unroll_steps {len(self.unroll_steps)}."
-            )
+        self.check_counts("n_seeds", "stride", "train_flows", "test_flows", "batch_size", "bundle")
+        check_known("model", self.models, ("li", "li_bundled", "lc", "tsm", "tsm_bundled"))
+        make_stages(self.unroll_steps, self.unrolls)
         for cells in (self.coarse_cells, *self.finite_volume, *self.spectral):
             if self.reference_cells % cells:
                 raise DataError(
@@ -179,14 +170,9 @@ class TurbulenceConfig:
                 raise DataError(f"{self.coarse_cells} coarse cells do not divide {cells}.")
 
     @property
-    def seeds(self) -> list[int]:
-        """The seeds of the run."""
-        return list(range(self.seed, self.seed + self.n_seeds))
-
-    @property
     def stages(self) -> list[Stage]:
         """The curriculum."""
-        return [Stage(s, u) for s, u in zip(self.unroll_steps, self.unrolls, strict=True)]
+        return make_stages(self.unroll_steps, self.unrolls)
 
     @property
     def frame_steps(self) -> int:
@@ -237,16 +223,6 @@ class TurbulenceConfig:
 
     def _set(self, name: str, flows: int, seed: int, time: float) -> FlowSet:
         return FlowSet(name, flows, seed, time, spin_up=self.spin_up, settle=self.settle)
-
-    def plain(self) -> dict[str, Any]:
-        """All options as plain values."""
-        return asdict(self)
-
-    @property
-    def hash(self) -> str:
-        """Hash of the options without those that a sweep runs over."""
-        kept = {k: v for k, v in self.plain().items() if k not in TURBULENCE_SWEEP}
-        return configuration_hash(kept)
 
 
 def _small() -> TurbulenceConfig:

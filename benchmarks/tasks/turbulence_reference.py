@@ -4,15 +4,17 @@ import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from safetensors.torch import safe_open, save_file
 from torch import Tensor
 
 from pushforward.benchmarks.tasks.turbulence_config import SIDE, FlowSet, TurbulenceConfig
+from pushforward.datasets.turbulence import open_turbulence, velocity_tensor, write_flows
 from pushforward.simulators.errors import DataError
 from pushforward.simulators.files import atomic_path
-from pushforward.simulators.provenance import configuration_hash
+from pushforward.simulators.provenance import configuration_hash, provenance
 from pushforward.simulators.turbulence import (
     FiniteVolumeSolver,
     KolmogorovForcing,
@@ -47,7 +49,9 @@ class Reference:
     fingerprint: str
 
 
-def reference(config: TurbulenceConfig, flows: FlowSet, folder: Path, history: int) -> Reference:
+def reference(
+    config: TurbulenceConfig, flows: FlowSet, folder: Path, history: int, *, preset: str = ""
+) -> Reference:
     """Simulate a set, or read it if it was simulated before.
 
     Flows grow from random velocities on a coarser grid, are refined by Fourier interpolation,
@@ -57,8 +61,10 @@ def reference(config: TurbulenceConfig, flows: FlowSet, folder: Path, history: i
     ----------
     config : resolutions and time steps.
     flows : the set.
-    folder : where `<name>.safetensors` is kept.
+    folder : where `<name>.nc` (coarse frames, the start at time 0; what other models can be given
+        and judged on) and `<name>.safetensors` (the reference's own start) are kept.
     history : frames before the start of the forecasts, the start included.
+    preset : of the run, noted in the file.
 
     Raises
     ------
@@ -75,10 +81,17 @@ def reference(config: TurbulenceConfig, flows: FlowSet, folder: Path, history: i
                     "Remove it, or choose another --out."
                 )
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        if "truth" not in tensors:  # runs of older versions kept everything in one file
+            frames = _kept_frames(path.with_suffix(".nc"), wanted)
+            tensors["history"] = frames[:, :history].contiguous()
+            tensors["truth"] = frames[:, history:].contiguous()
     else:
         tensors = _simulate(config, flows, history)
+        frames = torch.cat([tensors["history"], tensors["truth"]], 1)
+        about = {"config_hash": wanted, "preset": preset, "split": flows.name}
+        _keep_frames(path.with_suffix(".nc"), config, flows, frames, history, about)
         with atomic_path(path) as temporary:
-            save_file(tensors, temporary, metadata={"fingerprint": wanted})
+            save_file({"first": tensors["first"]}, temporary, metadata={"fingerprint": wanted})
     return Reference(flows, tensors["history"], tensors["truth"], tensors["first"], wanted)
 
 
@@ -144,6 +157,43 @@ def _simulate(config: TurbulenceConfig, flows: FlowSet, history: int) -> dict[st
         "truth": coarse[:, history:].contiguous(),
         "first": first,
     }
+
+
+def _keep_frames(
+    path: Path,
+    config: TurbulenceConfig,
+    flows: FlowSet,
+    frames: Float[Tensor, "flows time 2 x y"],
+    history: int,
+    about: dict[str, str],
+) -> None:
+    flow = config.coarse_flow(flows)
+    write_flows(
+        path,
+        frames,
+        time=config.frame_spacing * np.arange(1 - history, frames.shape[1] - history + 1),
+        domain=flow.domain,
+        attributes={
+            **provenance(seed=flows.seed),
+            **about,
+            "comment": "Forecasts of the benchmark start at time 0 and end with the last frame.",
+            "viscosity": flow.viscosity,
+            "drag": flow.drag,
+            "forcing_amplitude": flow.amplitude,
+            "forcing_wavenumber": flow.wavenumber,
+        },
+    )
+
+
+def _kept_frames(path: Path, fingerprint: str) -> Float[Tensor, "flows time 2 x y"]:
+    with open_turbulence(path) as dataset:
+        found = dataset.attrs.get("config_hash")
+        if found != fingerprint:
+            raise DataError(
+                f"{path} holds flows of another configuration ({found}, now {fingerprint}). "
+                "Remove it and the .safetensors beside it, or choose another --out."
+            )
+        return velocity_tensor(dataset)
 
 
 def _fingerprint(config: TurbulenceConfig, flows: FlowSet, history: int) -> str:

@@ -25,7 +25,15 @@ from pushforward.surrogates.turbulence import (
 )
 from pushforward.surrogates.turbulence.model import CoarseSurrogate
 
-__all__ = ["Row", "learned_row", "load_model", "new_model", "persistence", "solver_rows"]
+__all__ = [
+    "Row",
+    "learned_row",
+    "load_model",
+    "march",
+    "new_model",
+    "persistence",
+    "solver_rows",
+]
 
 Coarse = Float[Tensor, "flows time 2 x y"]
 
@@ -154,7 +162,7 @@ def _finite_volume_row(config: TurbulenceConfig, flows: FlowSet, cells: int) -> 
         def observe(state: Tensor) -> Tensor:
             return downsample_velocity(state, cells // config.coarse_cells)
 
-        return _march(solver.advance, start(reference), steps, frames, observe)
+        return march(solver.advance, start(reference), steps, frames, observe)
 
     def work(reference: Reference, frames: int) -> object:
         return solver.advance(start(reference), steps * frames)
@@ -191,7 +199,7 @@ def _spectral_row(config: TurbulenceConfig, flows: FlowSet, cells: int) -> Row:
         return downsample_velocity(torch.stack(parts, 1), factor)
 
     def forecast(reference: Reference, frames: int) -> Coarse:
-        return _march(solver.advance, start(reference), steps, frames, observe)
+        return march(solver.advance, start(reference), steps, frames, observe)
 
     def work(reference: Reference, frames: int) -> object:
         return solver.advance(start(reference), steps * frames)
@@ -199,7 +207,7 @@ def _spectral_row(config: TurbulenceConfig, flows: FlowSet, cells: int) -> Row:
     return Row(f"spectral_{cells}", forecast, work)
 
 
-def _march(
+def march(
     advance: Callable[[Tensor, int], Tensor],
     state: Tensor,
     steps: int,
@@ -214,7 +222,7 @@ def _march(
         except DivergedError:
             if len(state) > 1:
                 left = frames - len(kept)
-                parts = [_march(advance, one[None], steps, left, observe) for one in state]
+                parts = [march(advance, one[None], steps, left, observe) for one in state]
                 return torch.cat([*(k[:, None] for k in kept), torch.cat(parts)], 1)
             blank = torch.full_like(observe(state), torch.nan)
             kept += [blank] * (frames - len(kept))

@@ -37,6 +37,7 @@ from pushforward.simulators.atmosphere import (
     tracers,
 )
 from pushforward.simulators.atmosphere.schemes import SchemeName
+from pushforward.simulators.console import start_logging
 from pushforward.simulators.files import atomic_path, write_json
 from pushforward.simulators.provenance import provenance
 from pushforward.surrogates.training import Progress
@@ -227,6 +228,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--preset", choices=sorted(PRESETS), default="small")
     parser.add_argument("--threads", type=int, default=2, help="of the kernels")
     options = parser.parse_args(arguments)
+    start_logging()
     torch.set_num_threads(options.threads)
     print(tables(run(options.preset, options.out)))
 

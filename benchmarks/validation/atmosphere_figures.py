@@ -91,4 +91,4 @@ def draw_diagnostics(results: dict[str, Any], path: Path) -> None:
 
 def _save(figure: Any, path: Path) -> None:
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=80)
+        figure.savefig(temporary, dpi=80, bbox_inches="tight")

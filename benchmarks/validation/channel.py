@@ -3,9 +3,10 @@
     python -m pushforward.benchmarks.validation.channel --reference chan180 --out DIR
 
 runs a minimal flow unit (π x 2 x 0.34π) by direct simulation and writes ``minimal_unit.nc``
-(profiles and spectra with standard errors), ``minimal_unit_budget.nc`` (the terms of the energy
-balance), ``minimal_unit_distributions.nc``, ``minimal_unit.json`` (the numbers that are compared,
-versions, command) and ``.png``. ``chan180`` is a folder of their data base.
+(profiles, spectra and correlations with standard errors), ``minimal_unit_budget.nc`` (the terms of
+the energy balance), ``minimal_unit_distributions.nc``, ``minimal_unit.json`` (the numbers that are
+compared, versions, command) and two pictures, ``.png`` and ``_scales.png``. ``chan180`` is a folder
+of their data base. Another ``--box`` is written as ``channel_2x0.68pi.nc`` and so on.
 """
 
 import argparse
@@ -18,7 +19,13 @@ import numpy as np
 import torch
 import xarray as xr
 
-from pushforward.datasets.channel import read_mkm_budget, read_mkm_profiles
+from pushforward.benchmarks.validation.channel_figures import TERMS, plot_profiles, plot_scales
+from pushforward.datasets.channel import (
+    read_mkm_budget,
+    read_mkm_correlations,
+    read_mkm_profiles,
+    read_mkm_spectra,
+)
 from pushforward.simulators.channel import (
     ChannelFlow,
     ChannelStatistics,
@@ -26,6 +33,7 @@ from pushforward.simulators.channel import (
     VelocityDistributions,
     perturbed,
 )
+from pushforward.simulators.console import start_logging
 from pushforward.simulators.files import atomic_path, write_json
 from pushforward.simulators.provenance import provenance
 from pushforward.surrogates.training import Progress
@@ -34,8 +42,10 @@ __all__ = ["compare", "main", "simulate"]
 
 VISCOSITY = 1 / 4200  # bulk velocity 2/3: Re_b = 5600, Re_τ near 180
 H_OVER_U_TAU = 23.6  # in units of h over the laminar centreline velocity
+BLOCK = 2.0  # h/u_tau, longer than the flow's memory, for standard errors
+MINIMAL_BOX = (1.0, 0.34)  # along x and z, in π h
 HEIGHTS = (5.0, 10.0, 30.0, 98.0)  # y+ of the distributions, as in the data base
-TERMS = ("production", "dissipation", "turbulent_transport", "viscous_transport", "residual")
+SCALES_AT = 30  # y+ of the spectra and correlations that are drawn
 
 
 def simulate(
@@ -45,14 +55,14 @@ def simulate(
     average: float,
     cfl: float,
     seed: int,
-    box: tuple[float, float] = (1.0, 0.34),
+    box: tuple[float, float] = MINIMAL_BOX,
 ) -> tuple[dict[str, xr.Dataset], dict[str, Any]]:
     """Profiles, budget and distributions; times in h/u_τ, lengths of the box in π."""
     flow = ChannelFlow(
         shape, lengths=(math.pi * box[0], math.pi * box[1]), viscosity=VISCOSITY, cfl=cfl
     )
     state = perturbed(flow, seed=seed)
-    block = 2 * H_OVER_U_TAU
+    block = BLOCK * H_OVER_U_TAU
     statistics = ChannelStatistics(flow, block_time=block)
     budget = EnergyBudget(flow, block_time=block)
     heights = [y * VISCOSITY * H_OVER_U_TAU for y in HEIGHTS]
@@ -122,52 +132,16 @@ def compare_budget(budget: xr.Dataset, reference: xr.Dataset) -> dict[str, float
     return numbers
 
 
-def plot(
-    profiles: xr.Dataset,
-    budget: xr.Dataset,
-    reference: xr.Dataset,
-    reference_budget: xr.Dataset,
-    target: Path,
-) -> None:
-    """Mean, root mean squares, stresses, energy budget; bands are two standard errors."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(2, 2, figsize=(11, 8.4))
-    stresses = [("uv_plus", "-<u'v'>"), ("viscous_plus", "dU/dy"), ("total_stress", "sum")]
-    names = [("u_rms", "u'"), ("v_rms", "v'"), ("w_rms", "w'")]
-    terms = [(name, name.replace("_", " ")) for name in TERMS]
-    panels = [
-        (axes[0, 0], "mean velocity+", [("u_plus", "U")], profiles, reference),
-        (axes[0, 1], "root mean squares+", names, profiles, reference),
-        (axes[1, 0], "stresses+", stresses, profiles, reference),
-        (axes[1, 1], "energy budget+", terms, budget, reference_budget),
-    ]
-    for axis, title, rows, ours, theirs in panels:
-        x = ours["y_plus"]
-        for i, (name, label) in enumerate(rows):
-            (line,) = axis.plot(x, ours[name], color=f"C{i}", label=label)
-            band = 2 * ours[f"{name}_error"]
-            axis.fill_between(
-                x, ours[name] - band, ours[name] + band, color=line.get_color(), alpha=0.2
-            )
-            axis.plot(theirs["y_plus"], theirs[name], "k--", lw=0.9)
-        axis.set_xlabel("y+")
-        axis.set_title(title)
-        axis.legend()
-    axes[0, 0].set_xscale("log")
-    axes[0, 0].set_xlim(0.5, 200)
-    axes[1, 1].set_xlim(0, 80)
-    figure.tight_layout(rect=(0, 0, 1, 0.95))
-    figure.suptitle(
-        f"Direct simulation, Re_tau {profiles.attrs['re_tau']:.1f} (colour) and Moser, Kim, "
-        f"Mansour, Re_tau {reference.attrs['re_tau']:.1f} (dashed)"
-    )
-    with atomic_path(target) as temporary:
-        figure.savefig(temporary, dpi=90, bbox_inches="tight")
-    plt.close(figure)
+def read_scales(folder: Path) -> dict[str, tuple[xr.Dataset, xr.Dataset]]:
+    """Spectra and correlations of the data base along "x" and "z"."""
+    name, at = folder.name, SCALES_AT
+    return {
+        axis: (
+            read_mkm_spectra(folder / "spectra" / f"{name}.{axis}spec.{at}"),
+            read_mkm_correlations(folder / "correlations" / f"{name}.{axis}corr.{at}"),
+        )
+        for axis in "xz"
+    }
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -184,7 +158,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--box",
         type=float,
         nargs=2,
-        default=(1.0, 0.34),
+        default=MINIMAL_BOX,
         help="lengths along x and z in units of pi; the default is a minimal flow unit",
     )
     parser.add_argument("--discard", type=float, default=8.0, help="h/u_tau before averaging")
@@ -192,10 +166,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--cfl", type=float, default=0.8)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
+    if options.average < 2 * BLOCK:
+        parser.error(
+            f"--average {options.average:g}: standard errors need two blocks of {BLOCK:g} h/u_tau, "
+            f"so at least {2 * BLOCK:g}"
+        )
+    start_logging()
     torch.set_num_threads(1)
     # Read before any work, so that a missing file ends the command early.
     reference = read_mkm_profiles(options.reference)
     reference_budget = read_mkm_budget(options.reference)
+    reference_scales = read_scales(options.reference)
     found, run = simulate(
         tuple(options.shape),
         discard=options.discard,
@@ -205,7 +186,8 @@ def main(arguments: list[str] | None = None) -> None:
         box=tuple(options.box),
     )
     options.out.mkdir(parents=True, exist_ok=True)
-    target = options.out / "minimal_unit.nc"
+    wide = "" if tuple(options.box) == MINIMAL_BOX else "_{:g}x{:g}pi".format(*options.box)
+    target = options.out / f"{'channel' if wide else 'minimal_unit'}{wide}.nc"
     for name, dataset in found.items():
         suffix = "" if name == "profiles" else f"_{name}"
         with atomic_path(target.with_stem(target.stem + suffix)) as temporary:
@@ -214,7 +196,9 @@ def main(arguments: list[str] | None = None) -> None:
     numbers |= compare_budget(found["budget"], reference_budget)
     write_json(target.with_suffix(".json"), {"numbers": numbers, "run": run, **provenance()})
     picture = target.with_suffix(".png")
-    plot(found["profiles"], found["budget"], reference, reference_budget, picture)
+    plot_profiles(found["profiles"], found["budget"], reference, reference_budget, picture)
+    scales = picture.with_stem(picture.stem + "_scales")
+    plot_scales(found["profiles"], reference_scales, scales)
     for name, value in numbers.items():
         print(f"{name}: {value:.4g}")
 

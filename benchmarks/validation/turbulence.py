@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from pushforward.simulators.console import start_logging
 from pushforward.simulators.files import atomic_path, write_json
 from pushforward.simulators.provenance import provenance
 from pushforward.simulators.turbulence import FiniteVolumeSolver, SpectralSolver, taylor_green
@@ -172,6 +173,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("turbulence-validation"))
     parser.add_argument("--sizes", type=int, nargs="+", default=[32, 64, 128, 256])
     options = parser.parse_args(arguments)
+    start_logging()
     torch.set_num_threads(1)
     errors = study(sorted(options.sizes))
     options.out.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,11 @@
 from pushforward.datasets.atmosphere.budget import budget_residual, close_budget
 from pushforward.datasets.atmosphere.carbontracker import build_carbontracker
 from pushforward.datasets.atmosphere.data import CarbonData
+from pushforward.datasets.atmosphere.forecasts import (
+    CarbonForecasts,
+    open_carbon_forecasts,
+    write_carbon_forecasts,
+)
 from pushforward.datasets.atmosphere.layers import aggregate_layers
 from pushforward.datasets.atmosphere.reader import open_carbon
 from pushforward.datasets.atmosphere.regrid import bilinear, conservative
@@ -19,6 +24,7 @@ __all__ = [
     "UNITS_2D",
     "UNITS_3D",
     "CarbonData",
+    "CarbonForecasts",
     "CarbonStatistics",
     "CarbonWindow",
     "Station",
@@ -33,6 +39,8 @@ __all__ = [
     "input_names",
     "make_dataset",
     "open_carbon",
+    "open_carbon_forecasts",
     "open_stations",
     "write_carbon",
+    "write_carbon_forecasts",
 ]

@@ -1,13 +1,19 @@
 """Highly variable genes, scaling and principal components, fitted on training cells only."""
 
+import json
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from pushforward.datasets.cells.data import CellData
 from pushforward.simulators.errors import DataError
+from pushforward.simulators.files import atomic_path
 
 __all__ = ["CellFeatures"]
 
@@ -143,3 +149,37 @@ class CellFeatures:
         """Expression of the selected genes from coordinates; may be slightly negative."""
         x = self.mean + self.scale * (z.astype(np.float64) @ self.components.T)
         return x.astype(np.float32)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write them as one safetensors file; the genes' names are in its metadata.
+
+        Examples
+        --------
+        >>> one = np.ones(2)
+        >>> features = CellFeatures(("a", "b"), np.arange(2), one, one, np.eye(2), one)
+        >>> features.save("features.safetensors")
+        >>> CellFeatures.load("features.safetensors").genes
+        ('a', 'b')
+        """
+        arrays = ("columns", "mean", "scale", "components", "explained")
+        tensors = {name: np.ascontiguousarray(getattr(self, name)) for name in arrays}
+        with atomic_path(path) as temporary:
+            save_file(tensors, temporary, metadata={"genes": json.dumps(self.genes)})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "CellFeatures":
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        DataError : no such file, or a damaged one.
+        """
+        if not Path(path).is_file():
+            raise DataError(f"no such file of features: {path}.")
+        try:
+            with safe_open(path, framework="np") as file:
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                genes = tuple(json.loads((file.metadata() or {})["genes"]))
+            return cls(genes=genes, **arrays)
+        except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+            raise DataError(f"the features in {path} are damaged: {error}.") from error

@@ -35,6 +35,7 @@ def open_cells(
     condition_key: str = "condition",
     control: str = "ctrl",
     backed: Literal["auto"] | bool = "auto",
+    controls_only: bool = False,
 ) -> CellData:
     """Open control and treated cells for training and scoring.
 
@@ -45,6 +46,7 @@ def open_cells(
     condition_key : column of `obs` that names the condition.
     control : the label in that column which means untreated.
     backed : leave X on disk; `"auto"` does so from 1 GiB on. Several files are read into memory.
+    controls_only : accept cells none of which is treated, as those to be predicted.
 
     Returns
     -------
@@ -80,7 +82,7 @@ def open_cells(
         adata = _read_several(paths) if len(paths) > 1 else read_h5ad(paths[0], backed=backed)
         source = ", ".join(p.name for p in paths)
     where = ", ".join(map(str, paths)) or "the AnnData"
-    _check_labels(adata, where, population_key, condition_key, control)
+    _check_labels(adata, where, population_key, condition_key, control, controls_only)
     check_gene_names([str(g) for g in adata.var_names], where)
     measure = measure_of(adata, where)
     data = CellData(adata, population_key, condition_key, control, measure, source)
@@ -149,7 +151,9 @@ def _read_several(paths: Sequence[Path]) -> "AnnData":
     return anndata.concat([part[:, order] for part in parts], merge="first")
 
 
-def _check_labels(adata: "AnnData", where: str, population: str, condition: str, ctrl: str) -> None:
+def _check_labels(
+    adata: "AnnData", where: str, population: str, condition: str, ctrl: str, controls_only: bool
+) -> None:
     if not adata.obs_names.is_unique:
         twice = duplicates([str(n) for n in adata.obs_names])
         raise DataError(
@@ -174,7 +178,7 @@ def _check_labels(adata: "AnnData", where: str, population: str, condition: str,
             f"{where}: no cell is labelled {ctrl!r} (control) in obs column {condition!r}. "
             f"Labels present: {shown(labels, 40)}."
         )
-    if len(labels) < 2:
+    if len(labels) < 2 and not controls_only:
         raise DataError(f"{where}: every cell is labelled {ctrl!r}; there is no treated cell.")
 
 

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from pushforward.simulators.errors import DataError
 
-__all__ = ["read_mkm_budget", "read_mkm_profiles", "read_mkm_spectra"]
+__all__ = ["read_mkm_budget", "read_mkm_correlations", "read_mkm_profiles", "read_mkm_spectra"]
 
 MEANS = ("y", "y+", "Umean", "dUmean/dy", "Wmean", "dWmean/dy", "Pmean")
 BALANCE = ("y", "y+", "dissip", "produc", "p-strain", "p-diff", "t-diff", "v-diff", "bal")
+PAIRS = ("uu", "vv", "ww", "pp")
 STRESSES = ("y", "y+", "R_uu", "R_vv", "R_ww", "R_uv", "R_uw", "R_vw")
 
 
@@ -104,13 +105,31 @@ def read_mkm_spectra(path: str | os.PathLike[str]) -> xr.Dataset:
     """
     path = Path(path)
     axis = "k_x" if ".xspec" in path.name else "k_z"
-    table, re_tau = _read(path, (axis, "E_uu", "E_vv", "E_ww", "E_pp"))
-    height = re.search(r"y\+\s*=\s*([0-9.]+)", path.read_text())
-    return xr.Dataset(
-        {f"E_{q}": ("k", table[:, i]) for i, q in enumerate(("uu", "vv", "ww", "pp"), 1)},
-        {"k": table[:, 0]},
-        {"re_tau": re_tau, "y_plus": float(height.group(1)) if height else float("nan")},
-    )
+    table, re_tau = _read(path, (axis, *(f"E_{q}" for q in PAIRS)))
+    columns = {f"E_{q}": ("k", table[:, i]) for i, q in enumerate(PAIRS, 1)}
+    return xr.Dataset(columns, {"k": table[:, 0]}, {"re_tau": re_tau, "y_plus": _height(path)})
+
+
+def read_mkm_correlations(path: str | os.PathLike[str]) -> xr.Dataset:
+    """Two-point correlations at one height: `R_uu, R_vv, R_ww, R_pp` over the separation `r` (h).
+
+    In wall units and not normalised: the first value is the variance. Attributes `re_tau` and
+    `y_plus`.
+
+    Raises
+    ------
+    DataError : no such file, or other columns.
+    """
+    path = Path(path)
+    axis = "dx" if ".xcorr" in path.name else "dz"
+    table, re_tau = _read(path, (axis, f"{axis}+", *(f"R_{q}" for q in PAIRS)))
+    columns = {f"R_{q}": ("r", table[:, i]) for i, q in enumerate(PAIRS, 2)}
+    return xr.Dataset(columns, {"r": table[:, 0]}, {"re_tau": re_tau, "y_plus": _height(path)})
+
+
+def _height(path: Path) -> float:
+    found = re.search(r"y\+\s*=\s*([0-9.]+)", path.read_text())
+    return float(found.group(1)) if found else float("nan")
 
 
 def _read(path: Path, wanted: tuple[str, ...]) -> tuple[NDArray[np.float64], float]:

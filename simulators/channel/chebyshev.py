@@ -74,6 +74,24 @@ class Chebyshev:
         return self.first @ self.first
 
     @cached_property
+    def smoothing(self) -> Float[Tensor, "n n"]:
+        """Matrix that damps the k-th Chebyshev polynomial by exp(-36 (k/(n-1))^16).
+
+        It leaves the lower two thirds as they are (to 5 %, the lower half to 1e-3) and takes the
+        last polynomials away to rounding, exp(-36): a gradual 2/3 rule. Source of the form:
+        Gottlieb, Hesthaven, J. Comput. Appl. Math. 128, 2001.
+
+        >>> y = Chebyshev(33)
+        >>> bool((y.smoothing @ y.points**4 - y.points**4).abs().max() < 1e-10)
+        True
+        """
+        j = np.arange(self.n)
+        polynomials = np.cos(math.pi / (self.n - 1) * np.outer(self.n - 1 - j, j))
+        damping = np.exp(-36 * (j / (self.n - 1)) ** 16)
+        matrix = polynomials * damping @ np.linalg.inv(polynomials)
+        return torch.from_numpy((matrix + matrix[::-1, ::-1]) / 2)
+
+    @cached_property
     def weights(self) -> Float[Tensor, " n"]:
         """Clenshaw-Curtis weights: Σ w_j f(y_j) = ∫ f dy, exact up to degree n-1."""
         n, m = self.n - 1, np.arange(self.n)

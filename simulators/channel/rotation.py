@@ -14,9 +14,9 @@ class RotationForm:
     """What u × ω adds to the equations of φ = ∇²v, g = ω_y and the mean profiles.
 
     Products are formed on 3/2 finer planes, which frees them of aliasing in x and z. In y they are
-    not dealiased: on coarse grids, where the spectrum in y does not fall off, part of the energy
-    that a product carries beyond the last polynomial comes back, and a run that should be refined
-    in y may gain or lose energy without an error message.
+    not: what a product carries beyond the last polynomial is folded back onto the highest ones,
+    and the caller takes those away (`WallNormal.smoothing`). Without that, a flow that the grid
+    barely resolves gathers noise there, which its slopes at the walls multiply by ny².
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Running statistics of channel flow: moments and spectra, block by block, no stored fields."""
+"""Running statistics of channel flow: moments, spectra, correlations, without stored fields."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ STRESSES = {"uu": (0, 0), "vv": (1, 1), "ww": (2, 2), "uv": (0, 1)}
 
 
 class ChannelStatistics:
-    """Plane averages of moments and spectra, summed while the flow runs.
+    """Plane averages of moments, spectra and correlations, summed while the flow runs.
 
     Moments come from Fourier coefficients (Parseval), so a sample costs no transform. Samples are
     grouped into blocks of equal time; standard errors are those of the mean over blocks, which is
@@ -79,14 +79,17 @@ class ChannelStatistics:
 
         u_τ comes from the mean wall shear. The two halves are folded: U, the variances and spectra
         are even, the shear stress is odd. Spectra are folded to k >= 0 and sum to the variance
-        (without the plane mean, k = 0 included otherwise). The last block, if it is shorter than
-        half the others, is left out.
+        (without the plane mean, k = 0 included otherwise); correlations are their cosine
+        transforms, <u_i'(x) u_i'(x + r)>, the variance at r = 0. The last block, if it is shorter
+        than half the others, is left out.
 
         Returns
         -------
-        Dataset over `y` (distance from the wall, h), `kx`, `kz`: `y_plus, u_plus, u_rms, v_rms,
-        w_rms, uv_plus` (= -<u'v'>+), `viscous_plus`, `total_stress`, each `*_error`, spectra
-        `E_uu_x` and so on; attributes `re_tau, u_tau, u_tau_error, bulk_plus, n_samples, n_blocks`.
+        Dataset over `y` (distance from the wall, h), `kx`, `kz` and the separations `rx`, `rz` up
+        to half the box: `y_plus, u_plus, u_rms, v_rms, w_rms, uv_plus` (= -<u'v'>+),
+        `viscous_plus`, `total_stress`, spectra `E_uu_x` and so on, correlations `R_uu_x` and so on,
+        each with `*_error`; attributes `re_tau, u_tau, u_tau_error, bulk_plus, n_samples,
+        n_blocks`.
         """
         blocks = self.sums.means()
         flow, nu = self.flow, self.flow.viscosity
@@ -95,21 +98,14 @@ class ChannelStatistics:
         per_block = [self._block_profiles(b, mean_flow, u_tau) for b in blocks]
         out: dict[str, Any] = {}
         for name in per_block[0]:
-            values = np.stack([p[name] for p in per_block])
-            dims = (
-                ("y",)
-                if values.ndim == 2
-                else (("kx", "y") if name.endswith("_x") else ("kz", "y"))
-            )
-            if name.startswith("E_"):
-                out[name] = (dims, values.mean(0).T)
-                continue
-            mean, error = mean_and_error(list(values))
+            mean, error = mean_and_error([p[name] for p in per_block])
             if name.endswith("_rms"):  # averaged as variances
                 root = np.sqrt(np.maximum(mean, 0))
                 error = error / np.maximum(2 * root, 1e-12)
                 mean = root
-            out[name], out[f"{name}_error"] = ("y", mean), ("y", error)
+            along = {"E": ("k", "y"), "R": ("r", "y")}.get(name[0])
+            dims = ("y",) if along is None else (along[0] + name[-1], along[1])
+            out[name], out[f"{name}_error"] = (dims, mean), (dims, error)
         ny = flow.shape[1]
         y = 1 + flow.y[: (ny + 1) // 2].cpu().numpy()
         _, spread = mean_and_error([b["friction"].sqrt().reshape(1).cpu().numpy() for b in blocks])
@@ -119,8 +115,8 @@ class ChannelStatistics:
             out,
             coords={
                 "y": y,
-                "kx": flow.plane.kx[: flow.plane.positive, 0].cpu().numpy(),
-                "kz": flow.plane.kz.cpu().numpy(),
+                **{f"k{axis}": k for axis, k in self._wavenumbers().items()},
+                **{f"r{axis}": self._separations(axis) for axis in "xz"},
             },
             attrs={
                 "re_tau": u_tau / nu,
@@ -152,10 +148,22 @@ class ChannelStatistics:
         out["uv_plus"] = -fold(stress[3], -1.0) / u_tau**2
         out["viscous_plus"] = fold(slope, -1.0) * nu / u_tau**2
         out["total_stress"] = out["uv_plus"] + out["viscous_plus"]
-        for i, name in enumerate(("uu", "vv", "ww")):
-            for label, spectrum in (("x", block["along_x"][i]), ("z", block["along_z"][i])):
-                folded = spectrum.clone()
+        for axis, k in self._wavenumbers().items():
+            waves = np.cos(np.outer(self._separations(axis), k))
+            for i, name in enumerate(("uu", "vv", "ww")):
+                spectrum = block[f"along_{axis}"][i].clone()
                 if name != "vv":
-                    folded[:, 0] -= square[0 if name == "uu" else 1]
-                out[f"E_{name}_{label}"] = fold(folded.T).T / u_tau**2
+                    spectrum[:, 0] -= square[0 if name == "uu" else 1]
+                out[f"E_{name}_{axis}"] = fold(spectrum.T) / u_tau**2
+                out[f"R_{name}_{axis}"] = waves @ out[f"E_{name}_{axis}"]
         return out
+
+    def _wavenumbers(self) -> dict[str, np.ndarray]:
+        plane = self.flow.plane
+        return {"x": plane.kx[: plane.positive, 0].cpu().numpy(), "z": plane.kz.cpu().numpy()}
+
+    def _separations(self, axis: str) -> np.ndarray:
+        """Distances between points of the unpadded grid, to half the box."""
+        nx, _, nz = self.flow.shape
+        n, length = (nx, self.flow.lengths[0]) if axis == "x" else (nz, self.flow.lengths[1])
+        return np.arange(n // 2 + 1) * (length / n)

@@ -15,7 +15,9 @@ __all__ = ["PlaneTransforms"]
 # Up to this many points a product with a matrix of waves beats a Fourier transform of one axis,
 # whose strided results have to be copied (two-core machine with AVX-512, 2026).
 MATRIX = 64
-CACHE = 1_500_000  # bytes
+# Bytes that six fields of some planes may fill. Measured there from 0.75 to 24 MB: fewer planes
+# leave too little for a second thread, more fall out of the cache.
+CACHE = 8_000_000
 
 
 class PlaneTransforms:

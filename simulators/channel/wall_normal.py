@@ -29,6 +29,7 @@ class WallNormal:
         grid, device = Chebyshev(ny), k2.device
         self.points, self.weights = grid.points.to(device), grid.weights.to(device)
         self.first, self.second = grid.first.to(device), grid.second.to(device)
+        self.smoothing = grid.smoothing.to(device)
         values, vectors, inverse = grid.dirichlet_modes
         self.eigenvalues = torch.from_numpy(values).to(device)
         self.vectors = torch.from_numpy(vectors).to(device)
@@ -36,6 +37,11 @@ class WallNormal:
         # (λ - k²) of every eigenfunction and wavenumber: minus the Laplacian's symbol.
         self.k2 = k2
         self.laplacian = self.eigenvalues[:, None, None] - k2
+
+    @cached_property
+    def smooth_slope(self) -> Tensor:
+        """d/dy of a field freed of its highest polynomials, (ny, ny)."""
+        return self.first @ self.smoothing
 
     @cached_property
     def wall_slopes(self) -> Tensor:

@@ -10,7 +10,7 @@ from pushforward.surrogates.blocks.spherical_harmonics import (
     latitude_quadrature,
 )
 from pushforward.surrogates.blocks.stochastic_depth import Drop, draw_drops_from
-from pushforward.surrogates.blocks.surrogate import Surrogate
+from pushforward.surrogates.blocks.surrogate import Surrogate, load_any
 
 __all__ = [
     "MLP",
@@ -21,6 +21,7 @@ __all__ = [
     "associated_legendre",
     "draw_drops_from",
     "latitude_quadrature",
+    "load_any",
     "pad_sphere",
     "seeded",
     "silu_mlp",

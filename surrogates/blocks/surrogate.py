@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ from pushforward import __version__
 from pushforward.simulators.errors import DataError
 from pushforward.simulators.files import atomic_path, write_json
 
-__all__ = ["Surrogate"]
+__all__ = ["Surrogate", "load_any"]
 
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "model.json"
@@ -95,3 +96,34 @@ class Surrogate(nn.Module):
         except (TypeError, RuntimeError) as error:
             raise DataError(f"the files in {folder} do not fit {cls.__name__}: {error}") from error
         return model.eval()
+
+
+def load_any(folder: str | os.PathLike[str], kinds: Sequence[type[S]]) -> S:
+    """Rebuild the model in a folder, whichever of some classes it is, on the CPU.
+
+    Parameters
+    ----------
+    folder : as written by `save`.
+    kinds : classes that may be in it.
+
+    Raises
+    ------
+    DataError : no saved model there (names those in folders below), or one of another class; and
+        all that `Surrogate.load` refuses.
+    """
+    folder = Path(folder)
+    try:
+        name = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["model"]
+    except (FileNotFoundError, NotADirectoryError) as error:
+        below = sorted(str(p.parent) for p in folder.glob("**/model.json"))
+        where = f"Models are in {', '.join(below[:8])}." if below else "A run saves its models in "
+        where += "" if below else "OUT/models/NAME-SEED."
+        raise DataError(
+            f"{folder} holds no saved model: there is no model.json. {where}"
+        ) from error
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise DataError(f"{folder / DESCRIPTION} does not describe a model: {error}.") from error
+    by_name = {kind.__name__: kind for kind in kinds}
+    if name not in by_name:
+        raise DataError(f"{folder} holds a {name}; expected one of {', '.join(by_name)}.")
+    return by_name[name].load(folder)

@@ -20,11 +20,15 @@ from pushforward.benchmarks.tasks.atmosphere_rows import reference_rows
 from pushforward.benchmarks.tasks.atmosphere_stations import station_metrics
 from pushforward.benchmarks.tasks.atmosphere_upwind import WindFluxes
 from pushforward.cli import main
-from pushforward.datasets.atmosphere import CO2_PER_AIR, open_carbon, open_stations
+from pushforward.datasets.atmosphere import (
+    CO2_PER_AIR,
+    open_carbon,
+    open_stations,
+    write_carbon_forecasts,
+)
 from pushforward.simulators.atmosphere import latlon_grid
 from pushforward.simulators.errors import DataError, InterruptedRun
 from pushforward.surrogates.atmosphere import TransportObjective
-from pushforward.surrogates.training import StopSignal
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -95,6 +99,88 @@ def test_run_writes_every_part(finished):
     assert page.count("<svg") == 3
 
 
+def test_what_a_model_predicts_from_files_scores_as_in_the_run(finished, tmp_path):
+    """predict and evaluate on the run's own data give the run's own rows, fixed and free."""
+    folder, _ = finished
+    run = {r.model: r for r in read_results([folder.path])}
+    data, out = str(folder.predictions / "data.nc"), str(tmp_path / "o")
+    starts = run["sfno"].sample["starts"]
+    for model, extra in (("sfno", []), ("sfno_free", ["--free"])):
+        path = str(tmp_path / f"{model}.nc")
+        words = ["--model", str(folder.models / "sfno-0"), "--data", data, "--out", path, *extra]
+        words += ["--start", starts[0][:13], "--every", "4", "--steps", "28", "--quiet"]
+        assert main(["predict", "atmosphere", *words]) == 0
+        with xr.open_dataset(path) as written:  # another order and unit of the same
+            turned = written.isel(lat=slice(None, None, -1), level=slice(None, None, -1))
+            turned = turned.assign(co2massmix=turned.co2massmix / 1e6)
+            turned.co2massmix.attrs["units"] = "kg kg-1"
+            turned.to_netcdf(tmp_path / "turned.nc")
+        mine = ["--predictions", str(tmp_path / "turned.nc"), "--name", "their_" + model]
+        words = ["--config", str(folder.config_file), "--data", data, *mine, "--out", out]
+        assert main(["evaluate", "atmosphere", *words, "--quiet"]) == 0
+        found = Result.read(tmp_path / "o" / "results" / f"their_{model}-test-0.json")
+        own = {k: m for k, m in run[model].metrics.items() if not k.startswith(("ms_", "rise"))}
+        assert set(found.metrics) == set(own)
+        for name, metric in found.metrics.items():
+            assert metric.value == pytest.approx(own[name].value, rel=1e-3, abs=1e-6), name
+        for row in ("persistence", "upwind_winds"):
+            for name, value in found.reference[row].items():
+                if name != "ms_per_step":
+                    assert value == pytest.approx(run[row].metrics[name].value), name
+    (board,) = make_boards(read_results([folder.path, out]))
+    assert "| their_sfno |" in to_markdown([board])
+    alone = Result.read(tmp_path / "o" / "results" / "their_sfno-test-0.json")
+    (line,) = comparison_lines(make_boards([alone])[0])
+    assert line.startswith("their_sfno: rmse over that of persistence")
+
+
+@pytest.mark.parametrize(
+    ("verb", "change", "says"),
+    [
+        ("predict", {"--model": "{run}"}, "models/sfno-0, "),
+        ("predict", {"--out": "{there}"}, "exists. Choose another --out"),
+        ("predict", {"--start": "2015"}, "no time of"),
+        ("predict", {"--steps": "99"}, "are needed for all 99"),
+        ("predict", {"--data": "{there}"}, "lacks airmass"),
+        ("evaluate", {"--name": "unet_big"}, "the name of a row of our own"),
+        ("evaluate", {"--predictions": "{there}"}, "has no forecasts of 28 steps from 2016"),
+        (
+            "evaluate",
+            {"--predictions": "{data}"},
+            "no co2massmix; no lead; no start_time",
+        ),
+        ("evaluate", {"--predictions": "{odd}"}, "lat has 7 values"),
+        ("evaluate", {"--predictions": "{plain}"}, "has no units attribute"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_any_work(
+    verb, change, says, finished, tmp_path, capsys
+):
+    folder, _ = finished
+    data = folder.predictions / "data.nc"
+    names = {"run": folder.path, "data": data}
+    names |= {name: tmp_path / f"{name}.nc" for name in ("there", "odd", "plain")}
+    with open_carbon(data).store.dataset as source:
+        carbon = open_carbon(source)
+        blank = torch.zeros(1, 2, 3, 8, 16)
+        write_carbon_forecasts(names["there"], blank, carbon, start=[0])
+    with xr.open_dataset(names["there"], decode_timedelta=False) as there:
+        there.isel(lat=slice(1, None)).to_netcdf(names["odd"])
+        there.co2massmix.attrs.pop("units")
+        there.to_netcdf(names["plain"])
+    options = {
+        "predict": {"--model": "{run}/models/sfno-0", "--out": str(tmp_path / "new.nc")},
+        "evaluate": {
+            "--config": "{run}/config.yaml", "--predictions": "{there}", "--name": "x",
+            "--out": str(tmp_path / "new"),
+        },
+    }[verb] | {"--data": "{data}"}  # fmt: skip
+    words = [w.format(**names) for pair in (options | change).items() for w in pair]
+    assert main([verb, "atmosphere", *words]) == 3
+    assert says in capsys.readouterr().err
+    assert not list(tmp_path.glob("new*"))
+
+
 def test_a_second_run_only_looks(finished, stations):
     folder, paths = finished
     before = {p: p.stat().st_mtime_ns for p in paths}
@@ -103,24 +189,14 @@ def test_a_second_run_only_looks(finished, stations):
 
 
 @pytest.mark.slow
-def test_a_stopped_run_resumes_to_the_same_numbers(finished, stations, tmp_path, monkeypatch):
+def test_a_stopped_run_resumes_to_the_same_numbers(finished, stations, tmp_path, signal_at):
     whole, paths = finished
     config = dataclasses.replace(TINY, stations=stations)
     folder = RunFolder(tmp_path / "out", preset="smoke")
     (folder.predictions).mkdir(parents=True)
     (folder.predictions / "data.nc").write_bytes((whole.predictions / "data.nc").read_bytes())
-    original, calls = TransportObjective.__call__, {"left": 6}
-
-    def stopping(self, model, generator):
-        calls["left"] -= 1
-        if calls["left"] == 0:
-            StopSignal._active._received = 15
-        return original(self, model, generator)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(TransportObjective, "__call__", stopping)
-        with pytest.raises(InterruptedRun):
-            atmosphere.run(config, folder, device="cpu")
+    with signal_at(TransportObjective, 6), pytest.raises(InterruptedRun):
+        atmosphere.run(config, folder, device="cpu")
     assert not folder.results.exists()
     atmosphere.run(config, folder, device="cpu")
     for path in paths:
@@ -243,17 +319,3 @@ def test_fluxes_from_winds_turn_one_air_mass_into_the_next():
     still = WindFluxes(grid, 3600.0)(0 * u, 0 * v, air, air)
     assert max(still.east.abs().max(), still.north.abs().max(), still.up.abs().max()) < 1e-3
     assert np.isfinite(eastward.item())
-
-
-def test_options_that_do_not_fit_are_refused():
-    for change, message in (
-        ({"models": ["gru"]}, "unknown models gru; known: unet, swin"),
-        ({"unrolls": [1]}, "unrolls has 1 stages"),
-        ({"batch_size": 0}, "batch_size = 0"),
-        ({"train_share": 0.97}, "leave something for testing"),
-        ({"test_data": "a.nc"}, "needs data to train on"),
-        ({"grid": [8]}, "must be rows and columns"),
-        ({"fixer": "squeeze"}, "mode = 'squeeze'"),
-    ):
-        with pytest.raises(DataError, match=message):
-            dataclasses.replace(TINY, **change)

@@ -109,7 +109,7 @@ def test_held_out_cells_do_not_reach_the_conditional_map(screen, tmp_path, unche
         from pushforward.benchmarks.tasks.cells_models import MODELS, FitContext
 
         fabric = Fabric(accelerator="cpu")
-        context = FitContext(0, tmp_path / str(len(moved)), fabric, "leak")
+        context = FitContext(seed=0, folder=tmp_path / str(len(moved)), fabric=fabric, label="leak")
         fitted = MODELS["conditional_map"](question.training(fabric.device), config, context)
         moved.append(fitted.predict(question.control).detach().numpy())
     np.testing.assert_array_equal(*moved)

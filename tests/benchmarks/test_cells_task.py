@@ -12,7 +12,7 @@ from pushforward.benchmarks.leaderboard import make_boards
 from pushforward.benchmarks.result import Result, read_results
 from pushforward.benchmarks.run_folder import RunFolder
 from pushforward.benchmarks.tasks import cells
-from pushforward.benchmarks.tasks.cells_config import CELLS_PRESETS, CELLS_SWEEP, FeatureOptions
+from pushforward.benchmarks.tasks.cells_config import CELLS_PRESETS, FeatureOptions
 from pushforward.benchmarks.tasks.scoring import score_populations
 from pushforward.datasets import CellFeatures, open_cells
 from pushforward.datasets.cells import hold_out_population, open_predictions, write_predictions
@@ -28,7 +28,7 @@ from pushforward.surrogates.cells import (
     PopulationMongeMap,
     mean_shift,
 )
-from pushforward.surrogates.training import Optimisation, StopSignal
+from pushforward.surrogates.training import Optimisation
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -156,22 +156,11 @@ def test_a_second_run_only_looks(finished):
     assert before == {p: p.stat().st_mtime_ns for p in paths}
 
 
-def test_a_stopped_run_resumes_to_the_same_numbers(finished, tmp_path, monkeypatch):
+def test_a_stopped_run_resumes_to_the_same_numbers(finished, tmp_path, signal_at):
     whole, _ = finished
     folder = RunFolder(tmp_path / "out", preset="smoke")
-    original = MongeObjective.__call__
-    calls = {"left": 47}
-
-    def stopping(self, model, generator):
-        calls["left"] -= 1
-        if calls["left"] == 0:
-            StopSignal._active._received = 15
-        return original(self, model, generator)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(MongeObjective, "__call__", stopping)
-        with pytest.raises(InterruptedRun) as stop:
-            cells.run(TINY, folder, device="cpu")
+    with signal_at(MongeObjective, 47), pytest.raises(InterruptedRun) as stop:
+        cells.run(TINY, folder, device="cpu")
     assert stop.value.exit_code == 75
     assert 0 < len(metrics(folder)) < 12
     cells.run(TINY, folder, device="cpu")
@@ -307,8 +296,8 @@ def test_a_folder_of_another_configuration_is_refused(finished):
         cells.run(other, folder, device="cpu")
     never = RunFolder(folder.path, preset="smoke", resume="never")
     with pytest.raises(DataError, match="--resume is never"):
-        never.check(TINY.plain(), sweep=CELLS_SWEEP)
-    folder.check(dataclasses.replace(TINY, seed=7).plain(), sweep=CELLS_SWEEP)
+        never.check(TINY.plain(), sweep=TINY.SWEEP)
+    folder.check(dataclasses.replace(TINY, seed=7).plain(), sweep=TINY.SWEEP)
 
 
 def test_what_is_held_out_names_the_table(tmp_path):

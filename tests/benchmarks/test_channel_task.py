@@ -18,12 +18,17 @@ from pushforward.benchmarks.tasks.channel_data import channel_problem
 from pushforward.benchmarks.tasks.channel_les import LargeEddySimulation
 from pushforward.benchmarks.tasks.channel_rows import load_emulator, new_emulator, plain_rows
 from pushforward.benchmarks.tasks.channel_scoring import score_long, score_short
+from pushforward.cli import main
 from pushforward.datasets import open_channel
-from pushforward.datasets.channel import ChannelSimulation, generate_channel
-from pushforward.simulators.channel import ChannelFlow, CoarseView, perturbed
+from pushforward.datasets.channel import (
+    ChannelSimulation,
+    generate_channel,
+    write_channel,
+    write_channel_forecasts,
+)
+from pushforward.simulators.channel import ChannelFlow, CoarseView, perturbed, stretched_points
 from pushforward.simulators.errors import DataError, InterruptedRun
 from pushforward.surrogates.channel import ChannelGrid, StepObjective
-from pushforward.surrogates.training import StopSignal
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -79,24 +84,81 @@ def test_run_writes_every_part(finished, tiny):
     assert page.count("<svg") == 7
 
 
-def test_a_second_run_only_looks_and_a_stopped_one_resumes(finished, tiny, tmp_path, monkeypatch):
+def test_what_a_model_predicts_from_files_scores_as_in_the_run(finished, tiny, data, tmp_path):
+    """predict and evaluate on the run's own data give the run's own row."""
+    folder, _ = finished
+    short, long, out = (str(tmp_path / name) for name in ("short.nc", "long.nc", "o"))
+    words = ["--model", str(folder.models / "fno-0"), "--data", str(data), "--runs", "2"]
+    assert main(["predict", "channel", *words, "--every", "3", "--steps", "3", "--out", short]) == 0
+    assert main(["predict", "channel", *words, "--steps", "10", "--out", long, "--quiet"]) == 0
+    mine = ["--predictions", short, long, "--name", "theirs", "--out", out, "--quiet"]
+    config = ["--config", str(folder.config_file), "--data", str(data)]
+    assert main(["evaluate", "channel", *config, *mine]) == 0
+    (found,) = read_results([out])
+    run = {r.model: r for r in read_results([folder.path])}
+    own = dict(run["fno"].metrics)
+    del own["seconds_per_turnover"]
+    assert set(found.metrics) == set(own)
+    assert "bounded_steps" in own
+    for name, metric in found.metrics.items():
+        assert metric.value == pytest.approx(own[name].value, rel=1e-5, abs=1e-12), name
+    for row in ("persistence", "convected_persistence", "run_mean"):
+        for name, value in found.reference[row].items():
+            assert value == pytest.approx(run[row].metrics[name].value), name
+    (board,) = make_boards(read_results([folder.path, out]))
+    assert "| theirs |" in to_markdown([board])
+    alone = dataclasses.replace(found, metrics={"error_1": found.metrics["error_1"]})
+    assert "| theirs |" in to_markdown(make_boards([alone]))
+
+
+@pytest.mark.parametrize(
+    ("verb", "change", "says"),
+    [
+        ("predict", {"--model": "{run}"}, "models/fno-0, "),
+        ("predict", {"--data": "{other}"}, "was trained on (8, 9, 8) points"),
+        ("predict", {"--out": "{there}"}, "exists. Choose another --out"),
+        ("predict", {"--runs": "3"}, "--runs [3]"),
+        ("predict", {"--start": "8"}, "--start 8"),
+        ("predict", {"--steps": "9", "--every": "1"}, "too few for 9 steps from frame 0"),
+        ("evaluate", {"--name": "fno"}, "the name of a row of our own"),
+        ("evaluate", {"--predictions": "{there}"}, "no forecast of run 2 from time 0.6 over 3"),
+        ("evaluate", {"--predictions": "{data}"}, "u(run, time, x, y, z); "),
+        ("evaluate", {"--data": "{other}"}, "has 8 x 9 x 8 points in x, y, z, the data"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_any_work(
+    verb, change, says, finished, data, tmp_path, capsys
+):
+    folder, _ = finished
+    there, other = tmp_path / "there.nc", tmp_path / "other.nc"
+    blank = torch.zeros(3, 4, 3, 8, 11, 8)
+    about = {"lengths": (3.0, 1.0), "viscosity": 1e-3, "friction_velocity": 0.05}
+    write_channel(other, blank, y=stretched_points(11), time_step=0.2, **about)
+    write_channel_forecasts(there, blank[:1, :, :, :, :9], open_channel(data), run=[2], start=[0])
+    options = {
+        "predict": {
+            "--model": "{run}/models/fno-0", "--out": str(tmp_path / "new.nc"), "--runs": "0"
+        },
+        "evaluate": {
+            "--config": "{run}/config.yaml", "--predictions": "{there}", "--name": "x",
+            "--out": str(tmp_path / "new"),
+        },
+    }[verb] | {"--data": "{data}"}  # fmt: skip
+    names = {"run": folder.path, "data": data, "there": there, "other": other}
+    words = [w.format(**names) for pair in (options | change).items() for w in pair]
+    assert main([verb, "channel", *words]) == 3
+    assert says in capsys.readouterr().err
+    assert not list(tmp_path.glob("new*"))
+
+
+def test_a_second_run_only_looks_and_a_stopped_one_resumes(finished, tiny, tmp_path, signal_at):
     folder, paths = finished
     before = {p: p.stat().st_mtime_ns for p in paths}
     channel.run(tiny, folder, device="cpu")
     assert before == {p: p.stat().st_mtime_ns for p in paths}
     again = RunFolder(tmp_path / "out", preset="smoke")
-    original, calls = StepObjective.__call__, {"left": 6}
-
-    def stopping(self, model, generator):
-        calls["left"] -= 1
-        if calls["left"] == 0:
-            StopSignal._active._received = 15
-        return original(self, model, generator)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(StepObjective, "__call__", stopping)
-        with pytest.raises(InterruptedRun):
-            channel.run(tiny, again, device="cpu")
+    with signal_at(StepObjective, 6), pytest.raises(InterruptedRun):
+        channel.run(tiny, again, device="cpu")
     assert not again.results.exists()
     channel.run(tiny, again, device="cpu")
     for path in paths:
@@ -170,17 +232,7 @@ def test_sizes_have_equal_parameters():
         assert max(counts) / min(counts) < 1.05, counts
 
 
-def test_options_and_models_that_do_not_fit_are_refused(finished, tiny):
-    for change, message in (
-        ({"models": ["unet"]}, "unknown models"),
-        ({"les": ["smagorinsky"]}, "unknown les"),
-        ({"unrolls": [1]}, "unrolls has 1 stages"),
-        ({"horizons": []}, "horizons"),
-        ({"validate": True, "validation_runs": 0}, "validate needs"),
-        ({"batch_size": 0}, "batch_size = 0"),
-    ):
-        with pytest.raises(DataError, match=message):
-            dataclasses.replace(tiny, **change)
+def test_runs_and_models_that_do_not_fit_are_refused(finished, tiny):
     problem = channel_problem(tiny, open_channel(tiny.data))
     with pytest.raises(DataError, match="too short for forecasts of 9 steps"):
         problem.windows(1, 9)

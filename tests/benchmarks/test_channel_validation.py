@@ -6,13 +6,13 @@ import torch
 import xarray as xr
 
 from pushforward.benchmarks.validation.channel import (
-    TERMS,
     compare,
     compare_budget,
     main,
-    plot,
+    read_scales,
     simulate,
 )
+from pushforward.benchmarks.validation.channel_figures import TERMS, plot_profiles, plot_scales
 
 
 def profiles(scale=1.0):
@@ -60,8 +60,31 @@ def test_a_budget_equals_itself_and_is_drawn(tmp_path):
         | {n: ("y", np.zeros(50)) for n in ("v_rms", "w_rms", "uv_plus", "viscous_plus")}
         | {f"{n}_error": ("y", np.zeros(50)) for n in ("uv_plus", "viscous_plus", "total_stress")}
     )
-    plot(ours, budget, ours, budget, tmp_path / "picture.png")
+    plot_profiles(ours, budget, ours, budget, tmp_path / "picture.png")
     assert (tmp_path / "picture.png").stat().st_size > 10_000
+
+
+def test_spectra_and_correlations_are_drawn_beside_the_data_base(real_data, tmp_path):
+    folder = real_data / "channel" / "mkm1999" / "chan180"
+    if not folder.is_dir():
+        pytest.skip(f"no folder {folder}")
+    k, r, y = np.arange(8.0), np.arange(9.0), np.array([0.0, 0.2, 1.0])
+    drawn = {"y_plus": ("y", 180 * y)}
+    for axis in "xz":
+        for pair in ("uu", "vv", "ww"):
+            for name, along in (("E", k), ("R", r)):
+                values = np.exp(-along)[:, None] * np.ones(3)
+                dims = (f"{'k' if name == 'E' else 'r'}{axis}", "y")
+                drawn |= {f"{name}_{pair}_{axis}{end}": (dims, values) for end in ("", "_error")}
+    ours = xr.Dataset(drawn, {"y": y} | {f"k{a}": k for a in "xz"} | {f"r{a}": r for a in "xz"})
+    plot_scales(ours, read_scales(folder), tmp_path / "scales.png")
+    assert (tmp_path / "scales.png").stat().st_size > 10_000
+
+
+def test_an_average_without_two_blocks_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["--reference", str(tmp_path), "--average", "3"])
+    assert "need two blocks of 2 h/u_tau, so at least 4" in capsys.readouterr().err
 
 
 def test_a_missing_reference_is_refused_before_the_run(tmp_path):

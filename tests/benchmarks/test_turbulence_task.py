@@ -10,9 +10,10 @@ import torch
 
 from pushforward.benchmarks.leaderboard import make_boards, to_markdown
 from pushforward.benchmarks.page import make_page
-from pushforward.benchmarks.result import Result, read_results
+from pushforward.benchmarks.result import Metric, Result, read_results
 from pushforward.benchmarks.run_folder import RunFolder
-from pushforward.benchmarks.tasks import turbulence
+from pushforward.benchmarks.tasks import turbulence, turbulence_foreign
+from pushforward.benchmarks.tasks.foreign import write_foreign
 from pushforward.benchmarks.tasks.turbulence_config import TURBULENCE_PRESETS, FlowSet
 from pushforward.benchmarks.tasks.turbulence_reference import (
     Reference,
@@ -22,9 +23,15 @@ from pushforward.benchmarks.tasks.turbulence_reference import (
 from pushforward.benchmarks.tasks.turbulence_rows import new_model, persistence, solver_rows
 from pushforward.benchmarks.turbulence_figures import pareto_front
 from pushforward.benchmarks.turbulence_report import gain_lines
+from pushforward.cli import main
+from pushforward.datasets.turbulence import (
+    open_turbulence,
+    velocity_tensor,
+    write_flows,
+    write_turbulence_forecasts,
+)
 from pushforward.simulators.errors import DataError, InterruptedRun
 from pushforward.simulators.turbulence import downsample_velocity, fourier_resample
-from pushforward.surrogates.training import StopSignal
 from pushforward.surrogates.turbulence import RolloutObjective
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -78,6 +85,108 @@ def test_run_writes_every_part(finished):
     assert "mean_shift" not in page
 
 
+def test_what_a_model_predicts_from_files_scores_as_in_the_run(finished, tmp_path, capsys):
+    """predict and evaluate on the run's own flows give the run's own row, to rounding."""
+    folder, _ = finished
+    truth = folder.predictions / "reference" / "kolmogorov.nc"
+    out, model = tmp_path / "tsm.nc", folder.models / "tsm-0"
+    words = ["--data", str(truth), "--out", str(out), "--quiet"]
+    assert main(["predict", "turbulence", "--model", str(model), *words]) == 0
+    mine = ["--predictions", str(out), "--name", "theirs", "--out", str(tmp_path / "o"), "--json"]
+    assert main(["evaluate", "turbulence", "--data", str(truth), *mine]) == 0
+    (found,) = read_results([tmp_path / "o"])
+    run = {r.model: r for r in read_results([folder.path])}
+    for name, metric in found.metrics.items():
+        assert metric.value == pytest.approx(run["tsm"].metrics[name].value, rel=1e-4), name
+    assert len(found.metrics) == 7
+    for row in ("persistence", "fv_16"):
+        for name, value in found.reference[row].items():
+            assert value == pytest.approx(run[row].metrics[name].value, rel=1e-3, abs=1e-4), name
+    # One question: the row stands in the run's own table.
+    (board,) = make_boards(read_results([folder.path, tmp_path / "o"]))
+    assert "| theirs |" in to_markdown([board])
+    assert "| (fv_16) |" in to_markdown(make_boards([found]))
+
+
+@pytest.mark.parametrize(
+    ("verb", "change", "says"),
+    [
+        ("predict", {"--model": "{run}"}, "models/li-0, "),
+        ("predict", {"--model": "{run}/results"}, "A run saves its models in OUT/models"),
+        ("predict", {"--out": "{there}"}, "exists. Choose another --out"),
+        ("predict", {"--start": "{early}"}, "2 frames up to the start; the model needs 3"),
+        ("predict", {"--start": "0.01"}, "no time of"),
+        ("predict", {"--data": "{other}"}, "has cells of 0.785"),
+        ("predict", {"--data": "{there}"}, "expected u(sample, time, x_face, y)"),
+        ("evaluate", {"--name": "fv_99"}, "the name of a row of our own"),
+        ("evaluate", {"--data": "{other}"}, "has 16 points along x, the data 8"),
+        ("evaluate", {"--predictions": "{truth}"}, "expected u(start, lead, x_face, y)"),
+        ("evaluate", {"--predictions": "{late}"}, "but the data end at"),
+        ("evaluate", {"--predictions": "{odd}"}, "leads must be 1, 2, 3"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_any_work(
+    verb, change, says, finished, tmp_path, capsys
+):
+    folder, _ = finished
+    truth = folder.predictions / "reference" / "kolmogorov.nc"
+    there, other = tmp_path / "there.nc", tmp_path / "other.nc"
+    with open_turbulence(truth) as flows:
+        dt, domain = TINY.frame_spacing, tuple(flows.attrs["domain"])
+        about = {"sample": [0, 1], "start_time": [0.0, 0.0], "domain": domain}
+        early, end = float(flows.time[1]), float(flows.time[-1])
+    blank = torch.zeros(2, 2, 2, 16, 16)
+    write_turbulence_forecasts(there, blank, lead=[dt, 2 * dt], **about)
+    write_turbulence_forecasts(tmp_path / "odd.nc", blank, lead=[dt, 1.5 * dt], **about)
+    about["start_time"] = [0.0, end]
+    write_turbulence_forecasts(tmp_path / "late.nc", blank, lead=[dt, 2 * dt], **about)
+    write_flows(
+        other, blank[..., ::2, ::2], time=np.array([0.0, TINY.frame_spacing]), domain=domain
+    )
+    names = {"run": folder.path, "truth": truth, "there": there, "other": other, "early": early}
+    names |= {name: tmp_path / f"{name}.nc" for name in ("late", "odd")}
+    options = {
+        "predict": {"--model": "{run}/models/tsm-0", "--out": str(tmp_path / "new.nc")},
+        "evaluate": {"--predictions": "{there}", "--name": "x", "--out": str(tmp_path / "new")},
+    }[verb] | {"--data": "{truth}"}
+    words = [w.format(**names) for pair in (options | change).items() for w in pair]
+    assert main([verb, "turbulence", *words]) == 3
+    assert says in capsys.readouterr().err
+    assert not list(tmp_path.glob("new*"))
+
+
+def test_forecasts_of_one_s_own_choice_are_another_question(finished, tmp_path):
+    """Every second frame of one flow, one of them lost: scored, but not in the run's table."""
+    folder, _ = finished
+    path = folder.predictions / "reference" / "kolmogorov.nc"
+    with open_turbulence(path) as flows:
+        time = flows.time.values
+        frames = velocity_tensor(flows.isel(sample=[1]))[:, 1:8:2].repeat(2, 1, 1, 1, 1)
+        frames[1, 2:] = float("nan")
+        write_turbulence_forecasts(
+            tmp_path / "f.nc",
+            frames[:, 1:],
+            sample=[1, 1],
+            start_time=[time[1], time[1 + 2]],
+            lead=(time[1] - time[0]) * np.arange(2, 7, 2),
+            domain=tuple(flows.attrs["domain"]),
+        )
+    out = RunFolder(tmp_path / "o", preset="")
+    turbulence_foreign.evaluate(path, tmp_path / "f.nc", out, model="theirs", seed=2)
+    (found,) = read_results([tmp_path / "o"])
+    assert found.seed == 2
+    assert found.metrics["diverged"].value == 0.5
+    assert np.array(found.sample["correlation"])[0].tolist() == [1.0, 1.0, 1.0]
+    assert (
+        found.data_fingerprint
+        != Result.read(folder.results / "persistence-kolmogorov-0.json").data_fingerprint
+    )
+    with pytest.raises(DataError, match="holds other scores under the name 'theirs'"):
+        write_foreign(
+            [dataclasses.replace(found, metrics={"a": Metric(1, 0, 1, "1", "lowest")})], out
+        )
+
+
 def test_a_second_run_only_looks(finished):
     folder, paths = finished
     before = {p: p.stat().st_mtime_ns for p in paths}
@@ -85,21 +194,11 @@ def test_a_second_run_only_looks(finished):
     assert before == {p: p.stat().st_mtime_ns for p in paths}
 
 
-def test_a_stopped_run_resumes_to_the_same_numbers(finished, tmp_path, monkeypatch):
+def test_a_stopped_run_resumes_to_the_same_numbers(finished, tmp_path, signal_at):
     whole, paths = finished
     folder = RunFolder(tmp_path / "out", preset="smoke")
-    original, calls = RolloutObjective.__call__, {"left": 6}
-
-    def stopping(self, model, generator):
-        calls["left"] -= 1
-        if calls["left"] == 0:
-            StopSignal._active._received = 15
-        return original(self, model, generator)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(RolloutObjective, "__call__", stopping)
-        with pytest.raises(InterruptedRun):
-            turbulence.run(TINY, folder, device="cpu")
+    with signal_at(RolloutObjective, 6), pytest.raises(InterruptedRun):
+        turbulence.run(TINY, folder, device="cpu")
     assert not folder.results.exists()
     turbulence.run(TINY, folder, device="cpu")
     for path in paths:
@@ -160,15 +259,3 @@ def test_a_flow_that_blows_up_does_not_take_the_others_along():
 def test_front_holds_rows_that_nothing_beats_both_ways():
     points = [("slow", 3.0, 5.0), ("fast", 1.0, 2.0), ("bad", 2.0, 1.0), ("same", 1.0, 1.5)]
     assert pareto_front(points) == ["fast", "slow"]
-
-
-def test_options_that_do_not_fit_are_refused():
-    for change, message in (
-        ({"coarse_cells": 12}, "12 cells do not divide the reference's 32"),
-        ({"finite_volume": [8]}, "16 coarse cells do not divide 8"),
-        ({"models": ["unet"]}, "unknown models"),
-        ({"unrolls": [1]}, "unrolls has 1 stages"),
-        ({"batch_size": 0}, "batch_size = 0"),
-    ):
-        with pytest.raises(DataError, match=message):
-            dataclasses.replace(TINY, **change)

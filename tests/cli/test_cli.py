@@ -62,7 +62,8 @@ def run_process(*words, **options):
 def test_overview_names_every_verb(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    for verb in ("run", "simulate", "evaluate", "leaderboard", "demo", "inspect", "doctor", "cite"):
+    verbs = ("run", "simulate", "predict", "evaluate", "leaderboard", "demo")
+    for verb in (*verbs, "inspect", "doctor", "cite"):
         assert f"\n  {verb} " in text
     assert main([]) == 2
     assert main(["--version"]) == 0
@@ -77,6 +78,14 @@ def test_overview_names_every_verb(capsys):
         (["run", "atmosphere", "--help"], "--fixer-reference"),
         (["run", "channel", "--help"], "--rollout-steps"),
         (["evaluate", "cells", "--help"], "--predictions"),
+        (["evaluate", "turbulence", "--help"], "sample(start), start_time(start)"),
+        (["evaluate", "channel", "--help"], "run(start), start_time(start)"),
+        (["evaluate", "atmosphere", "--help"], "co2massmix(start, lead, level, lat, lon)"),
+        (["predict", "--help"], "tasks: cells"),
+        (["predict", "cells", "--help"], "--population-key"),
+        (["predict", "turbulence", "--help"], "--steps"),
+        (["predict", "channel", "--help"], "--every"),
+        (["predict", "atmosphere", "--help"], "--free"),
         (["simulate", "atmosphere", "--help"], "--step-hours"),
         (["simulate", "cells", "--help"], "--simulation.n-populations"),
         (["simulate", "cells", "--kind", "screen", "--help"], "--simulation.n-drugs"),
@@ -107,12 +116,16 @@ def test_every_verb_explains_itself(words, shows, capsys):
         (["run", "cells", "--n-seeds", "0"], "n_seeds = 0 must be at least 1"),
         (["run", "cells", "--objective.fit-eps", "-1"], "fit_eps = -1.0 must be positive"),
         (["run", "cells", "--config", "absent.yaml"], "absent.yaml"),
-        (["run", "atmosphere", "--models", "gru"], "unknown models gru; known: unet, swin"),
+        (["run", "atmosphere", "--models", "gru"], "unknown model 'gru'"),
         (["run", "atmosphere", "--fixer", "squeeze"], "fixer"),
-        (["run", "channel", "--models", "unet"], "unknown models"),
+        (["run", "channel", "--models", "unet"], "unknown model 'unet'"),
         (["run", "channel", "--horizons", "0"], "give steps from 1 on"),
         (["run", "atmosphere", "--lead-day", "3"], "Did you mean lead-days?"),
         (["evaluate", "cells"], "predictions"),
+        (["evaluate", "turbulence", "--data", "a.nc"], "predictions"),
+        (["predict", "cells", "--model", "m", "--data", "d", "--out", "a"], "must end in .h5ad"),
+        (["predict", "channel", "--model", "m", "--data", "d", "--out", "a"], "must end in .nc"),
+        (["predict", "turbulence", "--step", "3"], "Did you mean steps?"),
         (["cite", "monge"], "Did you mean 'monge_"),
         (["simulate", "atmosphere", "--out", "a.txt"], "must end in .nc"),
         (["simulate", "atmosphere", "--out", "a.nc", "--step-hours", "4"], "whole number of steps"),

@@ -5,6 +5,7 @@ import pytest
 
 from pushforward.datasets.channel import (
     read_mkm_budget,
+    read_mkm_correlations,
     read_mkm_profiles,
     read_mkm_spectra,
 )
@@ -35,6 +36,17 @@ def test_spectra_sum_to_the_variance(chan180):
         spectra = read_mkm_spectra(chan180 / "spectra" / f"chan180.{axis}spec.30")
         assert spectra.attrs["y_plus"] == pytest.approx(30.02)
         assert float(spectra["E_uu"].sum()) == pytest.approx(4.9093, rel=2e-3)
+
+
+def test_correlations_are_the_cosine_transforms_of_spectra(chan180):
+    for axis in "xz":
+        spectra = read_mkm_spectra(chan180 / "spectra" / f"chan180.{axis}spec.30")
+        found = read_mkm_correlations(chan180 / "correlations" / f"chan180.{axis}corr.30")
+        assert found.attrs["y_plus"] == pytest.approx(30.02)
+        waves = np.cos(np.outer(found["r"].values, spectra["k"].values))
+        for pair in ("uu", "vv", "ww"):
+            expected = waves @ spectra[f"E_{pair}"].values
+            assert found[f"R_{pair}"].values == pytest.approx(expected, abs=0.02 * expected.max())
 
 
 def test_the_budget_closes_with_the_pressure_transport(chan180):

@@ -59,6 +59,43 @@ def test_spectra_sum_to_the_variances(samples):
             assert total == pytest.approx(variance, abs=1e-9)
 
 
+def test_correlations_are_those_of_the_fields(samples):
+    flow, states = samples
+    statistics = ChannelStatistics(flow, block_time=10.0)
+    for state in states:
+        statistics.update(state)
+    profiles = statistics.profiles()
+    assert profiles["rx"].values == pytest.approx(math.pi * np.arange(9) / 16)
+    fields = torch.stack([flow.velocity(s) for s in states])
+    fluctuation = fields - fields.mean((0, 2, 4))[None, :, None, :, None]
+    for i, name in enumerate("uvw"):
+        for axis, dim in (("x", 2), ("z", 4)):
+            shifted = fluctuation.roll(-3, dim)
+            product = (fluctuation * shifted)[:, i].mean((0, 1, 3))
+            folded = ((product + product.flip(0)) / 2)[:13].numpy() / profiles.attrs["u_tau"] ** 2
+            found = profiles[f"R_{name}{name}_{axis}"]
+            assert found[3].values == pytest.approx(folded, abs=1e-9)
+            assert found[0].values == pytest.approx(profiles[f"{name}_rms"].values ** 2, abs=1e-9)
+
+
+def test_spectra_and_correlations_have_errors_over_blocks(samples):
+    flow, states = samples
+    statistics = ChannelStatistics(flow, block_time=0.1)
+    alone = []
+    for state in states:
+        statistics.update(state)
+        one = ChannelStatistics(flow, block_time=0.1)
+        one.update(state)
+        alone.append(one.profiles())
+    profiles = statistics.profiles()
+    unit = [p.attrs["u_tau"] ** 2 / profiles.attrs["u_tau"] ** 2 for p in alone]
+    for name in ("E_vv_z", "R_vv_x"):
+        values = np.stack([u * p[name].values for u, p in zip(unit, alone, strict=True)])
+        assert profiles[name].values == pytest.approx(values.mean(0), abs=1e-12)
+        expected = values.std(0, ddof=1) / 2
+        assert profiles[f"{name}_error"].values == pytest.approx(expected, abs=1e-12)
+
+
 def test_a_laminar_flow_has_no_stress_but_viscous():
     flow = ChannelFlow((8, 17, 8), lengths=(6.0, 3.0), viscosity=0.01, dt=0.01)
     statistics = ChannelStatistics(flow, block_time=1.0)

@@ -31,6 +31,15 @@ def test_points_and_matrices_are_symmetric_to_the_bit():
     assert torch.equal(grid.first[off], -grid.first.flip(0, 1)[off])
 
 
+def test_smoothing_damps_each_polynomial_by_its_factor_and_keeps_the_symmetry():
+    grid = Chebyshev(33)
+    for k in (0, 7, 16, 21, 27, 32):
+        wave = torch.cos(k * torch.acos(grid.points.clamp(-1, 1)))
+        factor = math.exp(-36 * (k / 32) ** 16)
+        assert torch.allclose(grid.smoothing @ wave, factor * wave, atol=1e-12)
+    assert torch.equal(grid.smoothing, grid.smoothing.flip(0, 1))
+
+
 def test_dirichlet_eigenvalues_are_those_of_sines():
     values, vectors, inverse = Chebyshev(65).dirichlet_modes
     exact = [-((k * math.pi / 2) ** 2) for k in range(1, 9)]

@@ -5,7 +5,7 @@ import torch
 
 from pushforward.simulators.errors import DataError, InterruptedRun
 from pushforward.simulators.turbulence import FiniteVolumeSolver, KolmogorovForcing
-from pushforward.surrogates.training import Optimisation, StopSignal, stream
+from pushforward.surrogates.training import Optimisation, stream
 from pushforward.surrogates.turbulence import (
     CoarseFlow,
     LearnedCorrection,
@@ -99,7 +99,7 @@ def test_training_lowers_the_error(trajectories):
     assert judge(model, stream(9))["loss"].item() < 0.5 * before
 
 
-def test_a_stopped_training_resumes_bit_for_bit(trajectories, tmp_path, monkeypatch):
+def test_a_stopped_training_resumes_bit_for_bit(trajectories, tmp_path, signal_at):
     def fit(folder, model):
         fit_rollouts(
             model, trajectories, stages=[Stage(3, 1), Stage(4, 2)],
@@ -111,18 +111,8 @@ def test_a_stopped_training_resumes_bit_for_bit(trajectories, tmp_path, monkeypa
         return TemporalStencil(FLOW, frames=2, features=2, bundle=2, **SMALL)
 
     whole = fit(tmp_path / "whole", new())
-    original, calls = RolloutObjective.__call__, {"left": 5}
-
-    def stopping(self, model, generator):
-        calls["left"] -= 1
-        if calls["left"] == 0:
-            StopSignal._active._received = 15
-        return original(self, model, generator)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(RolloutObjective, "__call__", stopping)
-        with pytest.raises(InterruptedRun, match="step 2"):
-            fit(tmp_path / "parts", new())
+    with signal_at(RolloutObjective, 5), pytest.raises(InterruptedRun, match="step 2"):
+        fit(tmp_path / "parts", new())
     resumed = fit(tmp_path / "parts", new())
     for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
