@@ -65,7 +65,7 @@ def comparison_lines(board: Board) -> list[str]:
 
 
 def table(board: Board) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """Heads and rows, learned models first."""
+    """Heads and rows, learned models first; rows that only stand beside others in brackets."""
     measured = {m for r in board.results for m in r.metrics}
     columns = [m for m in board.headline if m in measured]
     heads = [f"{m} {'↓' if board.best(m) == 'lowest' else '↑'}" for m in columns]
@@ -80,6 +80,11 @@ def table(board: Board) -> tuple[list[str], list[tuple[str, list[str]]]]:
                 cell = Cell(found.value, found.std_error, found.n)
             cells.append("–" if cell is None else _text(metric, cell))
         rows.append((model, cells))
+    for row in board.reference_rows:
+        beside = [board.reference(row, m) for m in columns]
+        texts = [_text(m, c) if c else "–" for m, c in zip(columns, beside, strict=True)]
+        if any(beside):
+            rows.append((f"({row})", texts))
     return heads, rows
 
 
@@ -104,7 +109,10 @@ def atmosphere_section(board: Board) -> str:
     """Table, comparisons and figures."""
     learned = {r.model for r in board.results if r.learned}
     heads, rows = table(board)
-    kinds = [("learned" if name in learned else "", [name, *cells]) for name, cells in rows]
+    kinds = [
+        ("learned" if name in learned else "beside" if name.startswith("(") else "", [name, *cells])
+        for name, cells in rows
+    ]
     starts = board.results[0].sample["starts"]
     items = "".join(f"<li>{html.escape(line)}</li>" for line in comparison_lines(board))
     pictured = [m for m in board.models if not m.endswith("_free") and "uncentred" not in m]
