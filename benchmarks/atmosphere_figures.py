@@ -39,9 +39,7 @@ def plot_curves(board: Board) -> "Figure":
     shown = [m for m in board.models if "uncentred" not in m]
     for axis, (name, title) in zip(axes.flat, CURVES.items(), strict=True):
         for model in shown:
-            results = [
-                r for r in board.results if r.model == model and name in r.sample.get("curves", {})
-            ]
+            results = [r for r in board.of(model) if name in r.sample.get("curves", {})]
             if not results:
                 continue
             values = np.mean([r.sample["curves"][name] for r in results], axis=0)
@@ -69,7 +67,7 @@ def plot_zonal_spectra(board: Board) -> "Figure":
     for model in board.models:
         if "uncentred" in model or model.endswith("_free"):
             continue
-        results = [r for r in board.results if r.model == model and r.sample.get("spectrum")]
+        results = [r for r in board.of(model) if r.sample.get("spectrum")]
         if not results:
             continue
         ratio = np.mean(
@@ -92,7 +90,7 @@ def plot_maps(board: Board, rows: Sequence[str]) -> "Figure":
     truth: dict = {}
     forecasts = {}
     for name in rows:
-        found = [r for r in board.results if r.model == name and "maps" in r.sample]
+        found = [r for r in board.of(name) if "maps" in r.sample]
         if found:
             truth = truth or found[0].sample["maps"]["truth"]
             forecasts[name] = found[0].sample["maps"]["forecast"]

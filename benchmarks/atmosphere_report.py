@@ -4,7 +4,8 @@ import html
 
 from pushforward.benchmarks.atmosphere_figures import plot_curves, plot_maps, plot_zonal_spectra
 from pushforward.benchmarks.leaderboard import Board, Cell
-from pushforward.benchmarks.page_parts import costs_html, figure_html, table_html
+from pushforward.benchmarks.markdown import markdown_table
+from pushforward.benchmarks.page_parts import costs_html, figure_html, list_html, rows_html
 
 __all__ = ["atmosphere_markdown", "atmosphere_section", "comparison_lines"]
 
@@ -24,8 +25,7 @@ UPWIND = ("upwind_winds", "upwind", "upwind_long")
 def comparison_lines(board: Board) -> list[str]:
     """Every network against persistence and upwind; what the fixer and the centring change."""
     lines = []
-    learned = sorted({r.model for r in board.results if r.learned})
-    plain = [m for m in learned if not m.endswith("_free") and "uncentred" not in m]
+    plain = [m for m in sorted(board.learned) if not m.endswith("_free") and "uncentred" not in m]
     rise = board.results[0].sample["rise"]
     for model in plain:
         own = board.value(model, "rmse")
@@ -71,15 +71,8 @@ def table(board: Board) -> tuple[list[str], list[tuple[str, list[str]]]]:
     heads = [f"{m} {'↓' if board.best(m) == 'lowest' else '↑'}" for m in columns]
     rows = []
     for model in board.models:
-        results = [r for r in board.results if r.model == model]
-        cells = []
-        for metric in columns:
-            cell = board.value(model, metric)
-            if cell is not None and len(results) == 1 and results[0].metrics[metric].std_error:
-                found = results[0].metrics[metric]
-                cell = Cell(found.value, found.std_error, found.n)
-            cells.append("–" if cell is None else _text(metric, cell))
-        rows.append((model, cells))
+        found = [(metric, board.stated(model, metric)) for metric in columns]
+        rows.append((model, ["–" if cell is None else _text(name, cell) for name, cell in found]))
     for row in board.reference_rows:
         beside = [board.reference(row, m) for m in columns]
         texts = [_text(m, c) if c else "–" for m, c in zip(columns, beside, strict=True)]
@@ -96,9 +89,7 @@ def atmosphere_markdown(board: Board) -> str:
         f"**{board.task}**, preset `{board.preset}`, {starts} starts, {len(board.seeds)} seeds, "
         f"data `{board.data_fingerprint}`. {NOTE}",
         "",
-        "| row | " + " | ".join(heads) + " |",
-        "|---" * (len(heads) + 1) + "|",
-        *(f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows),
+        *markdown_table(["row", *heads], rows),
         "",
         *(f"- {line}" for line in comparison_lines(board)),
     ]
@@ -107,22 +98,16 @@ def atmosphere_markdown(board: Board) -> str:
 
 def atmosphere_section(board: Board) -> str:
     """Table, comparisons and figures."""
-    learned = {r.model for r in board.results if r.learned}
     heads, rows = table(board)
-    kinds = [
-        ("learned" if name in learned else "beside" if name.startswith("(") else "", [name, *cells])
-        for name, cells in rows
-    ]
     starts = board.results[0].sample["starts"]
-    items = "".join(f"<li>{html.escape(line)}</li>" for line in comparison_lines(board))
     pictured = [m for m in board.models if not m.endswith("_free") and "uncentred" not in m]
     parts = [
         f"<h2>{html.escape(board.task)}, preset {html.escape(board.preset)}</h2>",
         f"<p class='note'>{len(starts)} starts from {html.escape(starts[0][:10])} to "
         f"{html.escape(starts[-1][:10])}, {len(board.seeds)} seeds, data fingerprint "
         f"<code>{html.escape(board.data_fingerprint)}</code>. {html.escape(NOTE)}</p>",
-        table_html(["row", *heads], kinds),
-        f"<ul>{items}</ul>",
+        rows_html(board, ["row", *heads], rows),
+        list_html(comparison_lines(board)),
         figure_html(
             plot_curves(board),
             "Means over starts and seeds. Dashed: without mass fixer; dotted: rows that learn "
@@ -137,7 +122,7 @@ def atmosphere_section(board: Board) -> str:
             plot_maps(board, pictured),
             "CO2 of the lowest layer from the first start: the truth, and forecasts minus truth.",
         ),
-        costs_html(board, learned),
+        costs_html(board),
     ]
     return "".join(parts)
 

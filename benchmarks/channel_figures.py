@@ -142,7 +142,7 @@ def plot_pictures(board: Board, rows: Sequence[str]) -> "Figure":
     """u' at y+ of about 15 after some steps: the truth, then some rows."""
     shown: dict[str, Any] = {}
     for name in rows:
-        found = [r for r in board.results if r.model == name and "pictures" in r.sample]
+        found = [r for r in board.of(name) if "pictures" in r.sample]
         if found:
             shown.setdefault("filtered DNS", found[0].sample["pictures"]["truth"])
             shown[name] = found[0].sample["pictures"]["forecast"]
@@ -240,10 +240,10 @@ def _with_attention(board: Board) -> dict[str, Any]:
 
 def _rows(board: Board, key: str) -> list[tuple[str, dict[str, Any], list[Result]]]:
     """(name, style, results) of every row that has a curve of this name."""
-    learned = [m for m in sorted({r.model for r in board.results if r.learned})]
+    learned = sorted(board.learned)
     rows = []
     for name in board.models:
-        results = [r for r in board.results if r.model == name and key in r.sample]
+        results = [r for r in board.of(name) if key in r.sample]
         if not results:
             continue
         if name in learned:

@@ -12,8 +12,9 @@ from pushforward.benchmarks.channel_figures import (
     plot_spectra,
 )
 from pushforward.benchmarks.leaderboard import Board, Cell
+from pushforward.benchmarks.markdown import markdown_table
 from pushforward.benchmarks.metrics.channel import PROFILES
-from pushforward.benchmarks.page_parts import costs_html, figure_html, table_html
+from pushforward.benchmarks.page_parts import costs_html, figure_html, list_html, rows_html
 
 __all__ = ["channel_markdown", "channel_section", "speed_lines", "tables"]
 
@@ -55,15 +56,12 @@ def _table(
     ] + [c.replace("_", " ") for c in costs]
     rows = []
     for model in board.models:
-        results = [r for r in board.results if r.model == model]
+        results = board.of(model)
         cells = []
         for metric in columns:
-            cell = board.value(model, metric)
+            cell = board.stated(model, metric)
             if cell is not None and metric == "seconds_per_turnover":
                 cell = Cell(cell.mean, 0.0, 1)  # one timing, whatever the number of seeds
-            elif cell is not None and len(results) == 1 and results[0].metrics[metric].std_error:
-                found = results[0].metrics[metric]
-                cell = Cell(found.value, found.std_error, found.n)
             cells.append(_text(cell))
         for cost in costs:
             values = [float(r.cost[cost]) for r in results]
@@ -87,16 +85,15 @@ def speed_lines(board: Board) -> list[str]:
         )
         return None if cell is None else cell.mean
 
-    learned = [m for m in board.models if any(r.learned for r in board.results if r.model == m)]
     others = [m for m in board.models if m.startswith("les_")] + ["dns"]
     lines = []
-    for model in learned:
+    for model in board.learned:
         own = seconds(model)
         pairs = [(o, s) for o in others if (s := seconds(o)) is not None]
         if own is not None and pairs:
             ratios = ", ".join(f"{s / own:.3g} times as quick as {o}" for o, s in pairs)
             lines.append(f"{model}: {own:.3g} s for one h/u_τ, {ratios}")
-        runs = [r for r in board.results if r.model == model and "bounded_steps" in r.metrics]
+        runs = [r for r in board.of(model) if "bounded_steps" in r.metrics]
         if not runs:  # forecasts from a file without a long one
             continue
         lost = [r for r in runs if "profiles" not in r.sample]
@@ -127,32 +124,20 @@ def channel_markdown(board: Board) -> str:
         "",
     ]
     for heads, rows in tables(board):
-        lines += [
-            "| row | " + " | ".join(heads) + " |",
-            "|---" * (len(heads) + 1) + "|",
-            *(f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows),
-            "",
-        ]
+        lines += [*markdown_table(["row", *heads], rows), ""]
     lines += [f"- {line}" for line in speed_lines(board)]
     return "\n".join(lines) + "\n"
 
 
 def channel_section(board: Board) -> str:
     """Table, speeds and figures."""
-    learned = {r.model for r in board.results if r.learned}
-    items = "".join(f"<li>{html.escape(line)}</li>" for line in speed_lines(board))
     parts = [
         f"<h2>{html.escape(board.task)}, preset {html.escape(board.preset)}: "
         f"{html.escape(board.splits[0])} runs</h2>",
         f"<p class='note'>{_seeds(board)}, data fingerprint "
         f"<code>{html.escape(board.data_fingerprint)}</code>. {html.escape(NOTE)}</p>",
-        *(
-            table_html(
-                ["row", *heads], [(_kind(name, learned), [name, *cells]) for name, cells in rows]
-            )
-            for heads, rows in tables(board)
-        ),
-        f"<ul>{items}</ul>",
+        *(rows_html(board, ["row", *heads], rows) for heads, rows in tables(board)),
+        list_html(speed_lines(board)),
         figure_html(
             plot_profiles(board),
             "Long roll-outs in wall units: mean velocity, rms velocities, shear stress. Dots: "
@@ -191,13 +176,8 @@ def channel_section(board: Board) -> str:
                 "gradient of the mean square output.",
             )
         )
-    parts.append(costs_html(board, learned))
+    parts.append(costs_html(board))
     return "".join(parts)
-
-
-def _kind(name: str, learned: set[str]) -> str:
-    """Class of a row on the page."""
-    return "learned" if name in learned else "beside" if name.startswith("(") else ""
 
 
 def _seeds(board: Board) -> str:

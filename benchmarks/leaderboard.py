@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
+from pushforward.benchmarks.markdown import markdown_table
 from pushforward.benchmarks.result import Result
 from pushforward.simulators.errors import DataError
 from pushforward.simulators.files import atomic_path
@@ -58,6 +59,16 @@ class Board:
         return sorted(names, key=lambda m: (m not in learned, *self._order(m)))
 
     @property
+    def learned(self) -> list[str]:
+        """Learned models, best headline value first."""
+        names = {r.model for r in self.results if r.learned}
+        return [m for m in self.models if m in names]
+
+    def of(self, model: str) -> list[Result]:
+        """The results of a model."""
+        return [r for r in self.results if r.model == model]
+
+    @property
     def splits(self) -> list[str]:
         """Names of the splits, sorted."""
         return sorted({r.split for r in self.results})
@@ -84,11 +95,21 @@ class Board:
         With one split (or for a named one) the error is over seeds instead. None where the model
         has no such metric.
         """
-        chosen = [r for r in self.results if r.model == model and metric in r.metrics]
+        chosen = [r for r in self.of(model) if metric in r.metrics]
         per_split: dict[str, list[float]] = defaultdict(list)
         for r in chosen:
             per_split[r.split].append(r.metrics[metric].value)
         return _summarise(per_split, split)
+
+    def stated(self, model: str, metric: str) -> Cell | None:
+        """As `value`, but for a single result with the error that it states itself, over its own
+        flows, windows or starts."""
+        results = self.of(model)
+        if len(results) == 1 and metric in results[0].metrics:
+            own = results[0].metrics[metric]
+            if own.std_error:
+                return Cell(own.value, own.std_error, own.n)
+        return self.value(model, metric)
 
     def reference(self, row: str, metric: str, split: str | None = None) -> Cell | None:
         """As `value`, for a row that only stands beside others."""
@@ -234,10 +255,9 @@ def split_rows(board: Board) -> tuple[list[str], list[tuple[str, list[str]]]]:
 def paired_lines(board: Board) -> list[str]:
     """For each learned model: the difference to each reference row, on the same splits."""
     metric = board.headline[0]
-    learned = {r.model for r in board.results if r.learned}
     lines = []
-    for model in (m for m in board.models if m in learned):
-        for other in (m for m in board.models if m not in learned):
+    for model in board.learned:
+        for other in (m for m in board.models if m not in board.learned):
             found = board.paired(model, other, metric)
             if found:
                 cell, wins, n = found
@@ -255,19 +275,16 @@ def _board_markdown(board: Board) -> str:
         "splits ± standard error over splits. Rows in brackets are not models: noise floor, "
         "oracles.",
         "",
-        "| model | " + " | ".join(f"{m} {arrows[m]}" for m in board.headline) + " |",
-        "|---" * (len(board.headline) + 1) + "|",
     ]
-    lines += [f"| {name} | " + " | ".join(cells) + " |" for name, cells in table_rows(board)]
+    heads = ["model", *(f"{m} {arrows[m]}" for m in board.headline)]
+    lines += markdown_table(heads, table_rows(board))
     columns, rows = split_rows(board)
     lines += [
         "",
         f"{board.headline[0]} split by split, mean over seeds ± standard error over seeds:",
         "",
-        "| held out | " + " | ".join(columns) + " |",
-        "|---" * (len(columns) + 1) + "|",
+        *markdown_table(["held out", *columns], rows),
     ]
-    lines += [f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows]
     pairs = paired_lines(board)
     if pairs:
         lines += ["", "Paired differences (split by split):", "", *(f"- {p}" for p in pairs)]

@@ -17,7 +17,7 @@ from pushforward.benchmarks.leaderboard import (
     to_markdown,
 )
 from pushforward.benchmarks.page_parts import costs_html, figure_html, table_html
-from pushforward.benchmarks.plots import plot_headline, plot_scatter, plot_splits
+from pushforward.benchmarks.plots import plot_headline, plot_scatter, plot_splits, row_colours
 from pushforward.benchmarks.population_plots import plot_arrows, plot_genes
 from pushforward.benchmarks.result import Result
 from pushforward.benchmarks.turbulence_report import turbulence_section
@@ -130,11 +130,12 @@ def _board_section(board: Board) -> str:
             for r in board.results
             if r.model == model and r.sample.get("kind") == "scatter"
         ]
+        colour = row_colours(board)[model]
         if samples:
             parts.append(f"<h3>{html.escape(model)}: control, treated and predicted cells</h3>")
             parts.append(
                 figure_html(
-                    plot_scatter(samples),
+                    plot_scatter(samples, colour),
                     "Two leading principal components, fitted on training cells only. A good "
                     "prediction lies on the treated cells and is as spread out as they are.",
                 )
@@ -143,7 +144,7 @@ def _board_section(board: Board) -> str:
             if moved:
                 parts.append(
                     figure_html(
-                        plot_arrows(moved),
+                        plot_arrows(moved, colour),
                         "Where control cells (grey) are sent, over the treated cells (orange). "
                         "Arrows are the displacement in the first two components.",
                     )
@@ -152,12 +153,12 @@ def _board_section(board: Board) -> str:
             if measured:
                 parts.append(
                     figure_html(
-                        plot_genes(measured),
+                        plot_genes(measured, colour),
                         "The genes whose mean changes most in truth: median and 10 to 90 % range, "
                         "all three clouds decoded from the same components.",
                     )
                 )
-    parts.append(costs_html(board, learned))
+    parts.append(costs_html(board))
     return "".join(parts)
 
 

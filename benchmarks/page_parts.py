@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pushforward.benchmarks.leaderboard import Board
 from pushforward.benchmarks.plots import figure_svg
 
-__all__ = ["costs_html", "figure_html", "table_html"]
+__all__ = ["costs_html", "figure_html", "list_html", "rows_html", "table_html"]
 
 
-def costs_html(board: Board, learned: set[str]) -> str:
+def costs_html(board: Board) -> str:
     """What the learned rows cost, where it is known, and how the results were made."""
     rows = []
-    for model in (m for m in board.models if m in learned):
-        costs = [r.cost for r in board.results if r.model == model]
+    for model in board.learned:
+        costs = [r.cost for r in board.of(model)]
         if all(c["device"] == "unknown" for c in costs):
             continue
         mean = {
@@ -44,6 +44,21 @@ def costs_html(board: Board, learned: set[str]) -> str:
         + table_html(heads, rows)
         + f"<p class='note'>Command: <code>{command}</code><br>{html.escape(versions)}</p>"
     )
+
+
+def rows_html(board: Board, heads: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> str:
+    """A table of a board's rows: learned ones stand out, those in brackets stand back."""
+
+    def kind(name: str) -> str:
+        return "learned" if name in learned else "beside" if name.startswith("(") else ""
+
+    learned = set(board.learned)
+    return table_html(heads, [(kind(name), [name, *cells]) for name, cells in rows])
+
+
+def list_html(lines: Sequence[str]) -> str:
+    """Lines as a list."""
+    return "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in lines) + "</ul>"
 
 
 def table_html(heads: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> str:

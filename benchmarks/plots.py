@@ -9,12 +9,36 @@ from pushforward.benchmarks.leaderboard import Board, Cell
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["figure_svg", "new_figure", "plot_headline", "plot_scatter", "plot_splits"]
+__all__ = [
+    "figure_svg",
+    "new_figure",
+    "plot_headline",
+    "plot_scatter",
+    "plot_splits",
+    "row_colours",
+]
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
-LEARNED, REFERENCE, BESIDE = "#0072B2", "#E69F00", "#999999"
+LEARNED, REFERENCE = "#0072B2", "#E69F00"
 CONTROL, TREATED, PREDICTED = "#999999", "#D55E00", "#0072B2"
+# Of learned rows, drawn beside the vermilion of treated cells; orange lies too near to it, and
+# Tol's wine takes its place.
+CYCLE = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#882255", "#F0E442", "#000000")
 MARKERS = "osD^vP*X<>"
+
+
+def row_colours(board: Board) -> dict[str, str]:
+    """A colour for each row of a board: learned rows in colour, all others in shades of grey.
+
+    Colours follow the names, not the scores, so that a row keeps its own in every plot of a page.
+    """
+    learned = sorted({r.model for r in board.results if r.learned})
+    others = [row for row in [*board.models, *board.reference_rows] if row not in learned]
+    shades = [0.35 + 0.45 * i / max(len(others) - 1, 1) for i in range(len(others))]
+    return {row: CYCLE[i % len(CYCLE)] for i, row in enumerate(learned)} | {
+        row: "#" + 3 * f"{round(255 * shade):02x}"
+        for row, shade in zip(others, shades, strict=True)
+    }
 
 
 def plot_headline(board: Board) -> "Figure":
@@ -23,15 +47,14 @@ def plot_headline(board: Board) -> "Figure":
     rows = [*board.models, *board.reference_rows]
     figure = new_figure(3.1 * len(metrics), 0.34 * len(rows) + 1.1)
     axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
-    learned = {r.model for r in board.results if r.learned}
+    colours = row_colours(board)
     for axis, metric in zip(axes, metrics, strict=True):
         for y, row in enumerate(rows):
             beside = row in board.reference_rows
             cell = board.reference(row, metric) if beside else board.value(row, metric)
             if cell is None:
                 continue
-            colour = BESIDE if beside else LEARNED if row in learned else REFERENCE
-            axis.barh(y, cell.mean, xerr=_error(cell), color=colour, height=0.7, capsize=3)
+            axis.barh(y, cell.mean, xerr=_error(cell), color=colours[row], height=0.7, capsize=3)
         axis.axvline(0, color="black", linewidth=0.6)
         arrow = "lower is better" if board.best(metric) == "lowest" else "higher is better"
         axis.set_title(f"{metric}\n({arrow})", fontsize=9)
@@ -48,7 +71,7 @@ def plot_splits(board: Board) -> "Figure":
     splits = board.splits
     figure = new_figure(max(4.5, 1.25 * len(splits) + 2.5), 3.4)
     axis = figure.subplots()
-    learned = {r.model for r in board.results if r.learned}
+    colours = row_colours(board)
     for i, row in enumerate(rows):
         beside = row in board.reference_rows
         offset = 0.6 * ((i + 0.5) / len(rows) - 0.5)
@@ -60,14 +83,13 @@ def plot_splits(board: Board) -> "Figure":
                 points.append((x + offset, cell.mean, _error(cell)))
         if not points:
             continue
-        colour = BESIDE if beside else LEARNED if row in learned else REFERENCE
         xs, ys, errors = zip(*points, strict=True)
         axis.errorbar(
             xs,
             ys,
             yerr=errors,
             fmt=MARKERS[i % len(MARKERS)],
-            color=colour,
+            color=colours[row],
             markersize=6,
             capsize=2,
             linestyle="none",
@@ -82,12 +104,15 @@ def plot_splits(board: Board) -> "Figure":
     return figure
 
 
-def plot_scatter(samples: Sequence[tuple[str, dict[str, Any]]]) -> "Figure":
+def plot_scatter(
+    samples: Sequence[tuple[str, dict[str, Any]]], predicted: str = PREDICTED
+) -> "Figure":
     """Control, treated and predicted cells in the first two coordinates, one panel a split.
 
     Parameters
     ----------
     samples : (title, sample) pairs; a sample is what a results file carries.
+    predicted : colour of the predicted cells.
     """
     columns = min(len(samples), 5)
     rows = -(-len(samples) // columns)
@@ -96,7 +121,7 @@ def plot_scatter(samples: Sequence[tuple[str, dict[str, Any]]]) -> "Figure":
     styles = {
         "control": (CONTROL, "o", 0.45),
         "treated": (TREATED, "^", 0.6),
-        "predicted": (PREDICTED, "x", 0.7),
+        "predicted": (predicted, "x", 0.7),
     }
     for axis, (title, sample) in zip(axes.flat, samples, strict=False):
         for name, (colour, marker, alpha) in styles.items():

@@ -18,7 +18,7 @@ Samples = Sequence[tuple[str, dict[str, Any]]]
 COLUMNS = 5
 
 
-def plot_arrows(samples: Samples) -> "Figure":
+def plot_arrows(samples: Samples, predicted: str = PREDICTED) -> "Figure":
     """From control cells to their predicted selves, over the treated cells; a panel a split."""
     rows = -(-len(samples) // COLUMNS)
     columns = min(len(samples), COLUMNS)
@@ -30,7 +30,7 @@ def plot_arrows(samples: Samples) -> "Figure":
         start, move = arrows[:, :2], arrows[:, 2:] - arrows[:, :2]
         axis.scatter(start[:, 0], start[:, 1], s=6, c=CONTROL, linewidths=0)
         axis.quiver(
-            *start.T, *move.T, angles="xy", scale_units="xy", scale=1, color=PREDICTED, width=0.005
+            *start.T, *move.T, angles="xy", scale_units="xy", scale=1, color=predicted, width=0.005
         )
         ends = np.concatenate((treated, start, arrows[:, 2:]))
         low, high = ends.min(0), ends.max(0)
@@ -46,7 +46,7 @@ def plot_arrows(samples: Samples) -> "Figure":
     return figure
 
 
-def plot_genes(samples: Samples) -> "Figure":
+def plot_genes(samples: Samples, predicted: str = PREDICTED) -> "Figure":
     """Median and 10 to 90 % range of the genes that change most; a panel a split.
 
     A prediction is right where its bar lies on the treated one, in place and in length.
@@ -55,7 +55,7 @@ def plot_genes(samples: Samples) -> "Figure":
     columns = min(len(samples), COLUMNS)
     figure = new_figure(2.9 * columns, 3.4 * rows + 0.4)
     axes = figure.subplots(rows, columns, squeeze=False)
-    colours = {"control": CONTROL, "treated": TREATED, "predicted": PREDICTED}
+    colours = {"control": CONTROL, "treated": TREATED, "predicted": predicted}
     for axis, (title, sample) in zip(axes.flat, samples, strict=False):
         genes = sample["genes"]
         y = np.arange(len(genes["names"]))

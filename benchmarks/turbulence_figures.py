@@ -128,7 +128,7 @@ def plot_correlation(board: Board) -> "Figure":
     figure = new_figure(8.5, 3.8)
     axis = figure.subplots()
     for name in board.models:
-        results = [r for r in board.results if r.model == name]
+        results = board.of(name)
         curves = np.array([np.mean(r.sample["correlation"], axis=0) for r in results])
         spacing = results[0].sample["spacing"]
         time = spacing * np.arange(curves.shape[1] + 1)
@@ -163,7 +163,7 @@ def plot_spectra(board: Board) -> "Figure":
         np.array(r.sample["true_spectrum"]) for r in board.results if "true_spectrum" in r.sample
     )
     for name in board.models:
-        results = [r for r in board.results if r.model == name and r.sample["spectrum"]]
+        results = [r for r in board.of(name) if r.sample["spectrum"]]
         if not results:
             continue
         mean = np.mean([r.sample["spectrum"] for r in results], axis=0)
@@ -185,7 +185,7 @@ def plot_pictures(board: Board, rows: Sequence[str]) -> "Figure":
     """Vorticity of one flow: the truth, then some rows, from left to right in time."""
     shown: dict[str, Any] = {}
     for name in rows:
-        with_pictures = [r for r in board.results if r.model == name and "pictures" in r.sample]
+        with_pictures = [r for r in board.of(name) if "pictures" in r.sample]
         if with_pictures:
             pictures = with_pictures[0].sample["pictures"]
             shown.setdefault("truth", pictures["truth"])
@@ -213,7 +213,7 @@ def plot_pictures(board: Board, rows: Sequence[str]) -> "Figure":
 
 def _style(board: Board, name: str) -> tuple[str, str]:
     family = name.split("_")[0]
-    learned = sorted({r.model for r in board.results if r.learned})
+    learned = sorted(board.learned)
     if name in learned:
         return LEARNED[learned.index(name) % len(LEARNED)], "o"
     return FAMILIES.get(family, ("#999999", "D"))

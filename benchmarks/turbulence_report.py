@@ -5,8 +5,9 @@ import html
 import numpy as np
 
 from pushforward.benchmarks.leaderboard import Board, Cell
+from pushforward.benchmarks.markdown import markdown_table
 from pushforward.benchmarks.metrics.turbulence import bootstrap_interval, duration
-from pushforward.benchmarks.page_parts import costs_html, figure_html, table_html
+from pushforward.benchmarks.page_parts import costs_html, figure_html, list_html, rows_html
 from pushforward.benchmarks.turbulence_figures import (
     pareto_front,
     pareto_points,
@@ -37,15 +38,11 @@ def table(board: Board) -> tuple[list[str], list[tuple[str, list[str]]]]:
     ]
     rows = []
     for model in board.models:
-        results = [r for r in board.results if r.model == model]
         cells = []
         for metric in _columns(board):
-            cell = board.value(model, metric)
+            cell = board.stated(model, metric)
             if cell is not None and metric.startswith("seconds"):
                 cell = Cell(cell.mean, 0.0, 1)  # one timing, whatever the number of seeds
-            elif cell is not None and len(results) == 1 and results[0].metrics[metric].std_error:
-                found = results[0].metrics[metric]
-                cell = Cell(found.value, found.std_error, found.n)
             bound = "≥ " if _lower_bound(board, model, metric) else ""
             cells.append(bound + cell.text() if cell else "–")
         rows.append((model, cells))
@@ -58,12 +55,11 @@ def table(board: Board) -> tuple[list[str], list[tuple[str, list[str]]]]:
 def gain_lines(board: Board) -> list[str]:
     """Ratios of durations above 0.8 with 90 % intervals over flows; who is on the front."""
     curves = {
-        name: np.mean([r.sample["correlation"] for r in board.results if r.model == name], axis=0)
+        name: np.mean([r.sample["correlation"] for r in board.of(name)], axis=0)
         for name in board.models
     }
     per_seed = {
-        name: [np.array(r.sample["correlation"]) for r in board.results if r.model == name]
-        for name in board.models
+        name: [np.array(r.sample["correlation"]) for r in board.of(name)] for name in board.models
     }
     spacing = board.results[0].sample["spacing"]
     flows = len(next(iter(curves.values())))
@@ -75,7 +71,7 @@ def gain_lines(board: Board) -> list[str]:
         ]
         return float(np.mean(found))
 
-    learned = [m for m in board.models if any(r.learned for r in board.results if r.model == m)]
+    learned = board.learned
     volumes = [m for m in board.models if m.startswith("fv_")]
     coarse = sorted(volumes, key=lambda m: int(m.split("_")[1]))[:1]
     pairs = [(m, solver) for m in learned for solver in coarse]
@@ -116,7 +112,7 @@ def _lower_bound(board: Board, model: str, metric: str) -> bool:
     """Whether a duration is only bounded: some seed's mean correlation never fell so low."""
     if metric not in ("duration_80", "duration_95"):
         return False
-    curves = [np.mean(r.sample["correlation"], axis=0) for r in board.results if r.model == model]
+    curves = [np.mean(r.sample["correlation"], axis=0) for r in board.of(model)]
     return any(c.min() > int(metric[-2:]) / 100 for c in curves)
 
 
@@ -138,9 +134,7 @@ def turbulence_markdown(board: Board) -> str:
         f"**{board.task}**, {board.splits[0]}, preset `{board.preset}`, {flows} flows, data "
         f"`{board.data_fingerprint}`.{note}",
         "",
-        "| row | " + " | ".join(heads) + " |",
-        "|---" * (len(heads) + 1) + "|",
-        *(f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows),
+        *markdown_table(["row", *heads], rows),
         "",
         *(f"- {line}" for line in gain_lines(board)),
     ]
@@ -149,24 +143,17 @@ def turbulence_markdown(board: Board) -> str:
 
 def turbulence_section(board: Board) -> str:
     """Table, gains, and figures of one set of flows."""
-    learned = {r.model for r in board.results if r.learned}
     heads, rows = table(board)
-    kinds = [
-        ("learned" if name in learned else "beside" if name.startswith("(") else "", [name, *cells])
-        for name, cells in rows
-    ]
     flows = len(board.results[0].sample["correlation"])
-    pictured = [m for m in board.models if m in learned]
-    pictured += [m for m in board.models if m.startswith("fv_")][-2:]
-    items = "".join(f"<li>{html.escape(line)}</li>" for line in gain_lines(board))
+    pictured = board.learned + [m for m in board.models if m.startswith("fv_")][-2:]
     parts = [
         f"<h2>{html.escape(board.task)}, preset {html.escape(board.preset)}: "
         f"{html.escape(board.splits[0])}</h2>",
         f"<p class='note'>{_count(flows, 'flow')}, {_count(len(board.seeds), 'seed')}, data "
         "fingerprint "
         f"<code>{html.escape(board.data_fingerprint)}</code>. {html.escape(NOTE)}</p>",
-        table_html(["row", *heads], kinds),
-        f"<ul>{items}</ul>",
+        rows_html(board, ["row", *heads], rows),
+        list_html(gain_lines(board)),
     ]
     if pareto_points(board):
         parts.append(
@@ -188,6 +175,6 @@ def turbulence_section(board: Board) -> str:
             plot_pictures(board, pictured),
             "Vorticity of the first flow, first seed; one colour scale a column.",
         ),
-        costs_html(board, learned),
+        costs_html(board),
     ]
     return "".join(parts)

@@ -6,6 +6,7 @@ import os
 import re
 from argparse import HelpFormatter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace
@@ -15,6 +16,7 @@ __all__ = [
     "UsageError",
     "add_common",
     "chosen",
+    "file_to_write",
     "limit_threads",
     "parse_with_preset",
 ]
@@ -34,6 +36,19 @@ class Parser(ArgumentParser):
 
     def __init__(self, *args: Any, **options: Any):
         super().__init__(*args, exit_on_error=False, allow_abbrev=False, **options)
+
+    def add_fields(self, kind: type, lists: Mapping[str, tuple[type, str]] | None = None) -> None:
+        """An option for each field of a class.
+
+        Parameters
+        ----------
+        kind : a dataclass.
+        lists : (type of a value, help) of the fields that take several values in a row.
+        """
+        lists = lists or {}
+        for name, (item, about) in lists.items():
+            self.add_argument(f"--{name}", nargs="+", type=item, help=about)
+        self.add_class_arguments(kind, None, skip=set(lists))
 
     def parse(self, argv: Sequence[str]) -> Namespace:
         """Parse, or raise `UsageError` with a remedy."""
@@ -115,6 +130,14 @@ def add_common(parser: Parser) -> None:
     """The options of every verb."""
     parser.add_argument("--quiet", action="store_true", help="warnings and errors only on stderr")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def file_to_write(out: str, ending: str) -> Path:
+    """The path that was given, whose name must have this ending."""
+    path = Path(out)
+    if path.suffix != ending:
+        raise UsageError(f"--out {path} must end in {ending}")
+    return path
 
 
 def chosen(kind: str, given: str, known: list[str]) -> str:

@@ -2,15 +2,19 @@
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
 
 from pushforward.options import (
     Parser,
     UsageError,
     add_common,
     chosen,
+    file_to_write,
     limit_threads,
     parse_with_preset,
 )
@@ -31,6 +35,24 @@ def simulate(words: list[str]) -> None:
     }[task](words[1:])
 
 
+def _ready(
+    make_parser: Callable[[], Parser],
+    presets: Mapping[str, Callable[[], Any]],
+    words: list[str],
+) -> tuple[Namespace, Any]:
+    """The options, and the simulation that they describe; logging and threads are set."""
+    parser, options = parse_with_preset(make_parser, presets, words, default="small")
+    simulation = instantiate(parser, options, type(presets["small"]()))
+    start_logging(options.quiet)
+    limit_threads(1)
+    return options, simulation
+
+
+def _tell(options: Namespace, path: Path) -> None:
+    """Say on stdout what was written."""
+    print(json.dumps({"file": str(path)}) if options.json else path)
+
+
 def _simulate_atmosphere(words: list[str]) -> None:
     from pushforward.simulators.atmosphere import CARBON_SIMULATIONS, CarbonSimulation
     from pushforward.surrogates.training import Progress
@@ -46,23 +68,18 @@ def _simulate_atmosphere(words: list[str]) -> None:
         parser.add_argument("--out", required=True, help="netCDF file to write, .nc")
         parser.add_argument("--seed", type=int, default=0, help="of winds, land and sources")
         add_common(parser)
-        parser.add_class_arguments(CarbonSimulation, None)
+        parser.add_fields(CarbonSimulation)
         return parser
 
-    parser, options = parse_with_preset(make_parser, CARBON_SIMULATIONS, words, default="small")
-    simulation = instantiate(parser, options, CarbonSimulation)
-    start_logging(options.quiet)
-    limit_threads(1)
-    path = Path(options.out)
-    if path.suffix != ".nc":
-        raise UsageError(f"--out {path} must end in .nc")
+    options, simulation = _ready(make_parser, CARBON_SIMULATIONS, words)
+    path = file_to_write(options.out, ".nc")
     with Progress(simulation.frames, "frames") as progress:
         simulation.write(
             path,
             seed=options.seed,
             progress=lambda done: progress.advance(done - progress.done),
         )
-    print(json.dumps({"file": str(path)}) if options.json else path)
+    _tell(options, path)
 
 
 def _simulate_cells(words: list[str]) -> None:
@@ -87,12 +104,10 @@ def _simulate_cells(words: list[str]) -> None:
     options = parser.parse(words)
     start_logging(options.quiet)
     simulation = instantiate(parser, options, kinds[kind], "simulation")
-    path = Path(options.out)
-    if path.suffix != ".h5ad":
-        raise UsageError(f"--out {path} must end in .h5ad")
+    path = file_to_write(options.out, ".h5ad")
     with atomic_path(path) as temporary:
         simulation.simulate(seed=options.seed).write_h5ad(temporary, compression="gzip")
-    print(json.dumps({"file": str(path)}) if options.json else path)
+    _tell(options, path)
 
 
 def _simulate_channel(words: list[str]) -> None:
@@ -114,28 +129,21 @@ def _simulate_channel(words: list[str]) -> None:
         parser.add_argument("--out", required=True, help="netCDF file to write, .nc")
         parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
         add_common(parser)
-        lists = {
+        lists: dict[str, tuple[type, str]] = {
             "points": (int, "points in x, y and z of the simulation, both walls included"),
             "box": (float, "lengths along x and z, in half heights"),
             "spin_up_points": (int, "points in x, y and z of the spin-up"),
             "kept": (int, "points in x, y and z of the frames"),
         }
-        for name, (kind, about) in lists.items():
-            parser.add_argument(f"--{name}", nargs="+", type=kind, help=about)
-        parser.add_class_arguments(ChannelSimulation, None, skip=set(lists))
+        parser.add_fields(ChannelSimulation, lists)
         return parser
 
-    parser, options = parse_with_preset(make_parser, CHANNEL_SIMULATIONS, words, default="small")
-    simulation = instantiate(parser, options, ChannelSimulation)
-    start_logging(options.quiet)
-    limit_threads(1)
+    options, simulation = _ready(make_parser, CHANNEL_SIMULATIONS, words)
     device = resolve_device(options.device)
-    path = Path(options.out)
-    if path.suffix != ".nc":
-        raise UsageError(f"--out {path} must end in .nc")
+    path = file_to_write(options.out, ".nc")
     with _percent("flows, percent") as report:
         generate_channel(simulation, path, device=device, report=report)
-    print(json.dumps({"file": str(path)}) if options.json else path)
+    _tell(options, path)
 
 
 @contextmanager
@@ -185,20 +193,15 @@ def _simulate_turbulence(words: list[str]) -> None:
         )
         parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
         add_common(parser)
-        lists = {
+        lists: dict[str, tuple[type, str]] = {
             "cells": (int, "cells along x, or along x and y, of the simulation"),
             "factors": (int, "factors by which velocities are down-sampled, one data set each"),
             "domain": (float, "side length, or the lengths along x and y, in units of 2 pi"),
         }
-        for name, (kind, about) in lists.items():
-            parser.add_argument(f"--{name}", nargs="+", type=kind, help=about)
-        parser.add_class_arguments(TurbulenceSimulation, None, skip=set(lists))
+        parser.add_fields(TurbulenceSimulation, lists)
         return parser
 
-    parser, options = parse_with_preset(make_parser, TURBULENCE_SIMULATIONS, words, default="small")
-    simulation = instantiate(parser, options, TurbulenceSimulation)
-    start_logging(options.quiet)
-    limit_threads(1)
+    options, simulation = _ready(make_parser, TURBULENCE_SIMULATIONS, words)
     device = resolve_device(options.device)
     with _percent("flows, percent") as report:
         try:

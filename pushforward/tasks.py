@@ -53,19 +53,12 @@ def cells_parser(verb: str) -> Parser:
     }
     parser = Parser(prog=f"pushforward {verb} cells", description=purpose[verb])
     _add_run_folder(parser, "pushforward-cells")
-    parser.add_argument(
-        "--data", nargs="+", type=str, help="h5ad file, or several with the same genes"
-    )
-    parser.add_argument(
-        "--hold_out",
-        nargs="+",
-        type=str,
-        help="populations to leave out, one at a time; each in turn if not given",
-    )
-    parser.add_argument(
-        "--models", nargs="+", type=str, help=f"rows to learn, by name: {', '.join(MODELS)}"
-    )
-    parser.add_class_arguments(CellsConfig, None, skip={"data", "hold_out", "models"})
+    lists: dict[str, tuple[type, str]] = {
+        "data": (str, "h5ad file, or several with the same genes"),
+        "hold_out": (str, "populations to leave out, one at a time; each in turn if not given"),
+        "models": (str, f"rows to learn, by name: {', '.join(MODELS)}"),
+    }
+    parser.add_fields(CellsConfig, lists)
     return parser
 
 
@@ -79,10 +72,9 @@ def _turbulence_parser() -> Parser:
         "spectral solvers. Finished parts are skipped: the same line resumes.",
     )
     _add_run_folder(parser, "pushforward-turbulence")
-    parser.add_argument(
-        "--models", nargs="+", type=str, help="rows to learn, of li, li_bundled, lc, tsm"
+    parser.add_fields(
+        TurbulenceConfig, {"models": (str, "rows to learn, of li, li_bundled, lc, tsm")}
     )
-    parser.add_class_arguments(TurbulenceConfig, None, skip={"models"})
     return parser
 
 
@@ -106,11 +98,11 @@ def atmosphere_parser(verb: str) -> Parser:
     }
     parser = Parser(prog=f"pushforward {verb} atmosphere", description=purpose[verb])
     _add_run_folder(parser, "pushforward-atmosphere")
-    parser.add_argument(
-        "--models", nargs="+", type=str, help="networks, of unet, swin, sfno, graphcast"
-    )
-    parser.add_argument("--grid", nargs="+", type=int, help="rows and columns of simulated data")
-    parser.add_class_arguments(AtmosphereConfig, None, skip={"models", "grid"})
+    lists: dict[str, tuple[type, str]] = {
+        "models": (str, "networks, of unet, swin, sfno, graphcast"),
+        "grid": (int, "rows and columns of simulated data"),
+    }
+    parser.add_fields(AtmosphereConfig, lists)
     return parser
 
 
@@ -143,9 +135,7 @@ def channel_parser(verb: str) -> Parser:
         "unrolls": (int, "steps of push-forward in training, stage by stage"),
         "unroll_steps": (int, "gradient steps of each stage"),
     }
-    for name, (kind, about) in lists.items():
-        parser.add_argument(f"--{name}", nargs="+", type=kind, help=about)
-    parser.add_class_arguments(ChannelConfig, None, skip=set(lists))
+    parser.add_fields(ChannelConfig, lists)
     return parser
 
 
@@ -183,21 +173,7 @@ def presets_of(task: str) -> dict[str, Callable[[], Any]]:
 
 def configuration_of(task: str) -> type:
     """The class of a task's configuration."""
-    if task == "channel":
-        from pushforward.benchmarks.tasks.channel_config import ChannelConfig
-
-        return ChannelConfig
-    if task == "atmosphere":
-        from pushforward.benchmarks.tasks.atmosphere_config import AtmosphereConfig
-
-        return AtmosphereConfig
-    if task == "turbulence":
-        from pushforward.benchmarks.tasks.turbulence_config import TurbulenceConfig
-
-        return TurbulenceConfig
-    from pushforward.benchmarks.tasks.cells_config import CellsConfig
-
-    return CellsConfig
+    return type(presets_of(task)["small"]())
 
 
 def instantiate(parser: Parser, options: Any, kind: type, key: str | None = None) -> Any:

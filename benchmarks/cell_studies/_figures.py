@@ -1,4 +1,4 @@
-"""A study's rows as bars with standard errors, one panel a table."""
+"""A study's rows as bars, or points, with standard errors, one panel a table."""
 
 from typing import TYPE_CHECKING
 
@@ -20,9 +20,10 @@ def bars(study: Study, metric: str, *, line: float | None = None, log: bool = Fa
     study : whose tables are drawn.
     metric : the figure's name.
     line : a value to be marked, such as the limit of a claim.
-    log : logarithmic axis.
+    log : logarithmic axis; points instead of bars, whose length would mean nothing.
     """
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     tables = {
         name: {row: cells[metric] for row, cells in rows.items() if metric in cells}
@@ -41,13 +42,21 @@ def bars(study: Study, metric: str, *, line: float | None = None, log: bool = Fa
         for i, (row, values) in enumerate(rows.items()):
             error = np.std(values, ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0.0
             learned = "map" in row or "gap" in row
-            axis.barh(i, np.mean(values), xerr=error, color="C0" if learned else "0.7")
+            mean, colour = np.mean(values), "C0" if learned else "0.6"
+            if log:
+                axis.errorbar(mean, i, xerr=error, fmt="o", markersize=5, color=colour)
+            else:
+                axis.barh(i, mean, xerr=error, color=colour)
         axis.set_yticks(range(len(rows)), list(rows), fontsize=8)
         axis.invert_yaxis()
         axis.set_title(name, fontsize=9, loc="left")
         axis.tick_params(axis="x", labelsize=8)
         if log:
             axis.set_xscale("log")
+            axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.xaxis.set_major_formatter("{x:g}")
+            axis.xaxis.set_minor_formatter(NullFormatter())
+            axis.grid(axis="x", color="0.9")
         if line is not None:
             axis.axvline(line, color="k", lw=0.8, ls=":")
     axes[-1, 0].set_xlabel(metric.replace("_", " "), fontsize=9)

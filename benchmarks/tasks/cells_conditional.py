@@ -29,7 +29,9 @@ def fit_conditional(
 
     conditions = {name: training.conditions[t] for name, (_, t) in training.groups.items()}
     asked = training.conditions[training.treatment]
-    chunks = chunks_of(list(conditions.values()), asked, training.drugs, training.treatment)
+    chunks = chunks_of(
+        list(conditions.values()), asked, training.drugs, training.treatment, config.dose_curve
+    )
     model = fit_conditional_map(
         training.populations,
         conditions,

@@ -1,7 +1,7 @@
 """What was done to the cells of each treatment, by columns of `obs` and a table of the drugs."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pushforward.datasets.cells import CellData
 from pushforward.simulators.errors import DataError
@@ -9,6 +9,7 @@ from pushforward.surrogates.cells import (
     Chunk,
     Condition,
     DescriptorTable,
+    Dose,
     Drugs,
     Label,
     Number,
@@ -84,12 +85,16 @@ def drug_table(data: CellData, config: "CellsConfig") -> DescriptorTable | None:
 
 
 def chunks_of(
-    known: Sequence[Condition], asked: Condition, drugs: DescriptorTable | None, treatment: str
+    known: Sequence[Condition],
+    asked: Condition,
+    drugs: DescriptorTable | None,
+    treatment: str,
+    dose_curve: Literal["hill", "free"],
 ) -> list[Chunk]:
     """How conditions become numbers, from those that training knows.
 
-    A dose by its standardised logarithm, a drug by its descriptors or else by its name, anything
-    else by its name.
+    A dose scales the effect by Hill's curve or, with a free curve, is read by its standardised
+    logarithm; a drug is read by its descriptors or else by its name, anything else by its name.
 
     Raises
     ------
@@ -99,8 +104,10 @@ def chunks_of(
     chunks: list[Chunk] = []
     try:
         for key in asked:
-            if key == "dose":
+            if key == "dose" and dose_curve == "free":
                 chunks.append(Number.fit(key, known, transform="log"))
+            elif key == "dose":
+                chunks.append(Dose.fit(key, known))
             elif key == "drug" and drugs is not None:
                 chunks.append(Drugs(key, drugs.standardised()))
             else:

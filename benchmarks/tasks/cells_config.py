@@ -1,7 +1,7 @@
 """Configuration of the cells task: what a run does, and its presets."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from pushforward.benchmarks.tasks.cells_models import MODELS
 from pushforward.benchmarks.tasks.cells_question import SPLIT_KINDS
@@ -57,6 +57,9 @@ class CellsConfig(TaskConfig):
         obs column that names the drug of a condition, for conditional_map and split drug
     dose_key
         obs column of the dose, for conditional_map and split dose
+    dose_curve
+        hill: a dose scales the effect by Hill's curve, told the drug, which foretells doses between
+        those seen; free: the network reads the logarithm of the dose, as in the paper
     descriptors
         CSV of drug descriptors, drugs in the first column; without it uns["descriptors"] of the
         data is taken, if there
@@ -111,6 +114,7 @@ class CellsConfig(TaskConfig):
     control: str = "ctrl"
     drug_key: str | None = None
     dose_key: str | None = None
+    dose_curve: Literal["hill", "free"] = "hill"
     descriptors: str | None = None
     models: list[str] = field(default_factory=lambda: ["monge_map"])
     split: str = "population"
@@ -204,6 +208,7 @@ def _paper() -> CellsConfig:
         ),
         flow_optimisation=Optimisation(steps=30_000, learning_rate=1e-4, weight_decay=0.0),
         calibration=ChoiceOptions(calibrate=False),
+        dose_curve="free",
         conditional=ConditionalRecipe.paper(),
         simulation=PerturbedPopulations(n_populations=6, n_cells=1000, n_genes=1000),
     )

@@ -147,7 +147,7 @@ def plan(config: "CellsConfig", data: CellData) -> list[CellSplit]:
         conditions, drugs = conditions_of(data, config), drug_table(data, config)
         for split in splits:
             known = [conditions[t] for _, t in split.groups.values()]
-            chunks_of(known, conditions[split.treatment], drugs, split.treatment)
+            chunks_of(known, conditions[split.treatment], drugs, split.treatment, config.dose_curve)
     return splits
 
 

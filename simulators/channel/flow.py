@@ -24,7 +24,7 @@ BETA = (37 / 160, 5 / 24, 1 / 6)
 # Largest CFL number |u|dt/dx + |v|dt/dy + |w|dt/dz in which the explicit part is trusted.
 CFL_LIMIT = 1.7
 
-# Plane means beyond this multiple of the laminar centreline, which they stay below, are no flow.
+# Plane means beyond this multiple of the laminar centreline and of the start are no flow.
 RUNAWAY = 3.0
 
 
@@ -256,14 +256,14 @@ class ChannelFlow:
             `advance_with_checkpoints` also keeps the last good state.
         """
         self.check_step(state)
-        calm = max(self.laminar_centre, float(state.mean.abs().max()))
+        calm = max(self.laminar_centre, float(self.velocity(state).abs().max()))
         for done in range(n_steps):
             following = self.step(state)
             fastest = float(following.mean.abs().max())
             if not fastest <= RUNAWAY * calm:
                 raise DivergedError(
                     f"the flow blew up in step {done + 1} of {n_steps}, time {following.time:.6g} "
-                    f"h/U: its mean velocity reaches {fastest:.3g}, laminar flow {calm:.3g}. "
+                    f"h/U: its mean velocity reaches {fastest:.3g}, from {calm:.3g} at most. "
                     f"{self._in_wall_units(state, following.time)} Lower dt, or refine the grid."
                 )
             state = following
@@ -367,10 +367,10 @@ class ChannelFlow:
         if self.closure is not None:
             extra = torch.stack(subgrid_force(self, state, self.closure))
         terms, mean = self.rotation(state.v, state.phi, state.g, state.mean, extra)
-        smooth = self.wall.smoothing
-        along = apply((self.wall.first @ smooth)[flat], terms[0])
-        normal, turn = apply(smooth[flat], terms[1:])
-        return along.add_(normal).neg_(), turn, (mean @ smooth.T)[..., flat]
+        wall = self.wall
+        along = apply(wall.smooth_slope[flat], terms[0])
+        normal, turn = apply(wall.smoothing[flat], terms[1:])
+        return along.add_(normal).neg_(), turn, (mean @ wall.smoothing.T)[..., flat]
 
     def gradient(self, state: ChannelState) -> tuple[Tensor, Tensor]:
         """Velocity (3, *batch, ny, nx, nz) and gradient[i, j] = ∂u_i/∂x_j on the unpadded grid."""

@@ -39,6 +39,11 @@ class WallNormal:
         self.laplacian = self.eigenvalues[:, None, None] - k2
 
     @cached_property
+    def smooth_slope(self) -> Tensor:
+        """d/dy of a field freed of its highest polynomials, (ny, ny)."""
+        return self.first @ self.smoothing
+
+    @cached_property
     def wall_slopes(self) -> Tensor:
         """d/dy at both walls of the eigenfunctions, (2, ny-2)."""
         return self.first[[0, -1], 1:-1] @ self.vectors

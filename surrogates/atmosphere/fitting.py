@@ -5,8 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from pushforward.datasets.atmosphere import CarbonData, CarbonStatistics
 from pushforward.simulators.errors import DataError
 from pushforward.surrogates.atmosphere.emulator import CarbonEmulator
@@ -16,6 +14,7 @@ from pushforward.surrogates.training import (
     Optimisation,
     Stage,
     TrainingReport,
+    device_of,
     train_lessons,
 )
 
@@ -82,7 +81,7 @@ def fit_emulator(
             TransportObjective(data, unroll=stage.unroll, batch_size=batch, spectral=spectral)
         )
     model.calibrate(statistics)
-    model.to(fabric.device if fabric is not None else torch.device("cpu"))
+    model.to(device_of(fabric))
     lessons = []
     for stage, objective in zip(stages, objectives, strict=True):
         chosen = replace(optimisation, steps=stage.steps)

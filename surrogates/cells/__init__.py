@@ -5,6 +5,7 @@ from pushforward.surrogates.cells.conditional_map import ConditionalMongeMap
 from pushforward.surrogates.cells.conditions import (
     Chunk,
     Condition,
+    Dose,
     Drugs,
     Label,
     Number,
@@ -41,6 +42,7 @@ __all__ = [
     "ConditionalMongeMap",
     "ConditionalRecipe",
     "DescriptorTable",
+    "Dose",
     "Drugs",
     "ElasticCost",
     "FittedMap",

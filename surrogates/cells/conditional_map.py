@@ -13,12 +13,14 @@ from pushforward.surrogates.cells.conditions import (
     Chunk,
     Condition,
     Context,
+    Dose,
     Drugs,
     chunk_from_plain,
     chunk_to_plain,
     encode_conditions,
 )
 from pushforward.surrogates.cells.costs import soft_threshold
+from pushforward.surrogates.cells.dose_response import DoseResponse
 
 __all__ = ["ConditionalMongeMap"]
 
@@ -27,6 +29,10 @@ class ConditionalMongeMap(Surrogate):
     r"""A transport map that is told the condition.
 
         T(x | c) = x + s f((x − m)/s, e(c)),    e(c) = [ Σ_k w_k gelu(W_j c_jk + b_j) ]_j
+
+    or, if a chunk is a `Dose` a that acts by Hill curves h_k,
+
+        T(x | c) = x + s Σ_k h_k(a | e(c)) f_k((x − m)/s, e(c)).
 
     Each chunk j of the condition (dose, drug, cell line, …) has a layer of its own; the drugs of a
     set share it and are averaged, so that their order does not matter. f is a multilayer
@@ -37,7 +43,8 @@ class ConditionalMongeMap(Surrogate):
     Parameters
     ----------
     dim : d, the number of coordinates of a cell.
-    chunks : what a condition is made of, see `Number`, `Label`, `Drugs`, `Vector`.
+    chunks : what a condition is made of, see `Number`, `Dose`, `Label`, `Drugs`, `Vector`; at most
+        one `Dose`.
     hidden : widths of f; [64, 64, 64, 64] is the released code's (code).
     centre, scale : m (length d, default 0) and s > 0 (default 1).
     shrinkage : coordinates of the displacement below `shrinkage · s` become exactly zero
@@ -46,8 +53,8 @@ class ConditionalMongeMap(Surrogate):
 
     Raises
     ------
-    DataError : sizes that are not positive, no chunk, two chunks of one key; in `forward` cells of
-        another dimension, a missing or unknown condition.
+    DataError : sizes that are not positive, no chunk, two chunks of one key, two doses; in
+        `forward` cells of another dimension, a missing or unknown condition.
 
     References
     ----------
@@ -83,10 +90,17 @@ class ConditionalMongeMap(Surrogate):
         keys = [chunk.key for chunk in self.chunks]
         if not keys or len(set(keys)) < len(keys):
             raise DataError(f"chunks {keys}; expected at least one, each key once.")
-        if min([dim, *hidden, *(chunk.units for chunk in self.chunks)]) < 1:
+        doses = [chunk for chunk in self.chunks if isinstance(chunk, Dose)]
+        read = [chunk for chunk in self.chunks if not isinstance(chunk, Dose)]
+        if len(doses) > 1:
+            raise DataError(
+                f"{[chunk.key for chunk in doses]} are both a Dose; one scales the displacement. "
+                "Give the others as Number."
+            )
+        if min([dim, *hidden, *(chunk.units for chunk in read)]) < 1:
             raise DataError(
                 f"dim = {dim}, hidden = {tuple(hidden)}, units = "
-                f"{[c.units for c in self.chunks]}; all must be at least 1."
+                f"{[c.units for c in read]}; all must be at least 1."
             )
         if centre is not None and len(centre) != dim:
             raise DataError(f"centre has {len(centre)} entries; dim is {dim}.")
@@ -101,10 +115,16 @@ class ConditionalMongeMap(Surrogate):
         self.register_buffer("scale", torch.tensor(float(scale)))
         generator = torch.Generator().manual_seed(seed)
         self.encoders = nn.ModuleList(
-            MLP(c.width, c.units, hidden=(), generator=generator) for c in self.chunks
+            MLP(c.width, c.units, hidden=(), generator=generator) for c in read
         )
-        width = dim + sum(c.units for c in self.chunks)
-        self.net = MLP(width, dim, hidden=self.hidden, generator=generator, zero_last=True)
+        width = sum(c.units for c in read)
+        self.response: DoseResponse | None = None
+        for dose in doses:
+            self.response = DoseResponse(width, dose.curves, centre=dose.centre, scale=dose.scale)
+        outputs = dim * (doses[0].curves if doses else 1)
+        self.net = MLP(
+            dim + width, outputs, hidden=self.hidden, generator=generator, zero_last=True
+        )
 
     @classmethod
     def paper(
@@ -142,6 +162,29 @@ class ConditionalMongeMap(Surrogate):
         context = encode_conditions(self.chunks, conditions)
         return tuple(part.to(self.centre.device) for part in context)
 
+    @torch.no_grad()
+    def half_doses(self, conditions: Sequence[Condition]) -> Float[Tensor, "conditions curves"]:
+        """The doses that bring half of each condition's effects, in the unit of the doses.
+
+        Parameters
+        ----------
+        conditions : a dose in them is not needed, and makes no difference.
+
+        Raises
+        ------
+        DataError : no chunk is a `Dose`; what `encode` refuses.
+        """
+        keys = [chunk.key for chunk in self.chunks if isinstance(chunk, Dose)]
+        if self.response is None:
+            raise DataError(
+                f"the map reads {[chunk.key for chunk in self.chunks]}, none of them a Dose, and "
+                "has no half-effective doses. Describe the dose by Dose instead of Number."
+            )
+        context = self.encode(
+            [{**condition, **dict.fromkeys(keys, 1.0)} for condition in conditions]
+        )
+        return self.response.log_half_dose(self._embed(context)[0]).exp()
+
     def forward(
         self,
         inputs: Float[Tensor, "*batch n d"],
@@ -160,9 +203,9 @@ class ConditionalMongeMap(Surrogate):
                 f"cells have {inputs.shape[-1]} coordinates; this map was made for {self.dim}. "
                 "Use the features the map was trained with."
             )
-        embedded = self._embed(self._context(condition))
+        embedded, share = self._embed(self._context(condition))
         if inputs.ndim == 2 and len(embedded) == 1:
-            embedded = embedded[0]
+            embedded, share = embedded[0], share[0]
         elif inputs.ndim != 3 or len(embedded) not in (1, len(inputs)):
             raise DataError(
                 f"cells of shape {tuple(inputs.shape)} and {len(embedded)} conditions; expected "
@@ -170,7 +213,8 @@ class ConditionalMongeMap(Surrogate):
             )
         z = (inputs - self.centre) / self.scale
         beside = embedded.unsqueeze(-2).expand(*z.shape[:-1], embedded.shape[-1])
-        u = self.net(torch.cat([z, beside], -1))
+        effects = self.net(torch.cat([z, beside], -1)).unflatten(-1, (-1, self.dim))
+        u = (share[..., None, :, None] * effects).sum(-2)
         return inputs + self.scale * soft_threshold(u, self.shrinkage)
 
     def _context(self, condition: Condition | Sequence[Condition] | Context | None) -> Context:
@@ -184,9 +228,20 @@ class ConditionalMongeMap(Surrogate):
             return tuple(condition)  # type: ignore[arg-type]
         return self.encode(condition)  # type: ignore[arg-type]
 
-    def _embed(self, context: Context) -> Float[Tensor, "conditions units"]:
-        parts = []
-        for encoder, part in zip(self.encoders, context, strict=True):
+    def _embed(
+        self, context: Context
+    ) -> tuple[Float[Tensor, "conditions units"], Float[Tensor, "conditions effects"]]:
+        """The encoded condition, and what share of each effect its dose brings (1 without one)."""
+        n = len(context[0])
+        parts, log_dose = [self.scale.new_zeros(n, 0)], self.scale.new_zeros(n, 1)
+        encoders = iter(self.encoders)
+        for chunk, part in zip(self.chunks, context, strict=True):
             weight, features = part[..., :1], part[..., 1:]
-            parts.append((weight * nn.functional.gelu(encoder(features))).sum(-2))
-        return torch.cat(parts, -1)
+            if isinstance(chunk, Dose):
+                log_dose = features[:, 0]
+            else:
+                parts.append((weight * nn.functional.gelu(next(encoders)(features))).sum(-2))
+        embedded = torch.cat(parts, -1)
+        if self.response is None:
+            return embedded, self.scale.new_ones(n, 1)
+        return embedded, self.response(log_dose, embedded)

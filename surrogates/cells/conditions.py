@@ -15,6 +15,7 @@ __all__ = [
     "Chunk",
     "Condition",
     "Context",
+    "Dose",
     "Drugs",
     "Label",
     "Number",
@@ -101,6 +102,64 @@ class Number:
             raise DataError(f"{self.key} = {value:g}; log(1 + value) needs a value above -1.")
         transformed = {"linear": lambda v: v, "log": math.log, "log1p": math.log1p}[self.transform]
         return torch.tensor([[(transformed(value) - self.centre) / self.scale]])
+
+
+@dataclass(frozen=True)
+class Dose:
+    r"""A dose that scales the effect by Hill's curve; encoded as (ln a − centre)/scale.
+
+    Where a `Number` lets the network do with the dose whatever fits, a `Dose` says how doses act:
+    nothing at dose 0, more with more, up to a full effect (`DoseResponse`). That is what a dose
+    between or beyond those seen is predicted by. With one curve a cell's path is straight and the
+    dose decides how far it goes; each further curve adds an effect of its own, with half-effective
+    doses of its own, for drugs whose effect changes direction with the dose.
+
+    Parameters
+    ----------
+    key : name of the part of the condition.
+    centre, scale : mean and spread of ln a over the training conditions, see `fit`.
+    curves : effects that add up.
+
+    Raises
+    ------
+    DataError : scale not positive, no curve; on encoding a missing, non-finite or non-numeric
+        dose, or one that is not positive (dose 0 is the control, not a condition).
+
+    Examples
+    --------
+    >>> Dose("dose").encode({"dose": 1.0}).tolist()
+    [[0.0]]
+    """
+
+    key: str
+    centre: float = 0.0
+    scale: float = 1.0
+    curves: int = 1
+
+    def __post_init__(self) -> None:
+        _check_scale(self.key, [self.scale])
+        if self.curves < 1:
+            raise DataError(f"{self.key}: curves = {self.curves} must be at least 1.")
+
+    @classmethod
+    def fit(cls, key: str, conditions: Sequence[Condition], *, curves: int = 1) -> "Dose":
+        """Centre and scale from the training conditions."""
+        number = Number.fit(key, conditions, transform="log")
+        return cls(key, number.centre, number.scale, curves)
+
+    @property
+    def width(self) -> int:
+        """One number."""
+        return 1
+
+    @property
+    def units(self) -> int:
+        """None: no layer reads it, it scales the displacement."""
+        return 0
+
+    def encode(self, condition: Condition) -> Tensor:
+        """(1, 1)."""
+        return Number(self.key, "log", self.centre, self.scale).encode(condition)
 
 
 @dataclass(frozen=True)
@@ -236,9 +295,15 @@ class Vector:
         return ((values - torch.tensor(self.centre)) / torch.tensor(self.scale)).unsqueeze(0)
 
 
-Chunk = Number | Label | Drugs | Vector
+Chunk = Number | Dose | Label | Drugs | Vector
 
-_KINDS: dict[str, type] = {"number": Number, "label": Label, "drugs": Drugs, "vector": Vector}
+_KINDS: dict[str, type] = {
+    "number": Number,
+    "dose": Dose,
+    "label": Label,
+    "drugs": Drugs,
+    "vector": Vector,
+}
 
 
 def chunk_to_plain(chunk: Chunk) -> dict[str, Any]:

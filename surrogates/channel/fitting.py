@@ -1,11 +1,9 @@
 """Fitting an emulator of channel flow: single steps first, then steps from its own states."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -13,10 +11,11 @@ from pushforward.simulators.errors import DataError
 from pushforward.surrogates.channel.emulator import ChannelEmulator
 from pushforward.surrogates.channel.objective import StepObjective
 from pushforward.surrogates.training import (
-    Lesson,
     Optimisation,
     Stage,
     TrainingReport,
+    device_of,
+    rollout_lessons,
     train_lessons,
 )
 
@@ -75,20 +74,11 @@ def fit_emulator(
     """
     if not stages:
         raise DataError("no stages to train; give at least one.")
-    lessons = [
-        Lesson(
-            StepObjective(
-                flows, model.grid, unroll=stage.unroll, batch_size=batch_size, noise=noise
-            ),
-            replace(
-                optimisation,
-                steps=stage.steps,
-                learning_rate=optimisation.learning_rate / 2**i,
-            ),
-            f"unroll {stage.unroll}",
-        )
-        for i, stage in enumerate(stages)
+    objectives = [
+        StepObjective(flows, model.grid, unroll=stage.unroll, batch_size=batch_size, noise=noise)
+        for stage in stages
     ]
+    lessons = rollout_lessons(stages, objectives, optimisation)
     model.calibrate(flows)
-    model.to(fabric.device if fabric is not None else torch.device("cpu"))
+    model.to(device_of(fabric))
     return train_lessons(model, lessons, seed=seed, folder=folder, fabric=fabric, label=label)

@@ -18,7 +18,6 @@ __all__: list[str] = []
 
 
 def solve_exact(C: Tensor, a: Tensor, b: Tensor) -> OTResult:
-    batch = C.shape[:-2]
     flat = C.detach().reshape(-1, *C.shape[-2:])
     flat_a, flat_b = (w.detach().reshape(-1, w.shape[-1]) for w in (a, b))
     plans, messages = exact_plans(flat, flat_a, flat_b)
@@ -33,10 +32,7 @@ def solve_exact(C: Tensor, a: Tensor, b: Tensor) -> OTResult:
         f, g = potentials()
         value = value + (f * (a - a.detach())).sum(-1) + (g * (b - b.detach())).sum(-1)
     error = marginal_error(plan, a, b)
-    # The solvers end at a vertex of the polytope: only rounding remains.
-    rounding = 1e-9 if C.dtype == torch.float64 else 1e-4
-    ended = torch.tensor([not m for m in messages], device=C.device).reshape(batch)
-    converged = ended & (error <= rounding) & torch.isfinite(value.detach())
+    converged = _at_vertex(messages, error, value)
     bad = [m for m in messages if m]
     return OTResult(
         value=value,
@@ -50,6 +46,14 @@ def solve_exact(C: Tensor, a: Tensor, b: Tensor) -> OTResult:
         make_plan=lambda: plan,
         make_potentials=potentials,
     )
+
+
+def _at_vertex(messages: list[str], error: Tensor, value: Tensor) -> Tensor:
+    """Whether each exact problem is solved: such solvers end at a vertex of the polytope, where
+    only rounding remains."""
+    rounding = 1e-9 if value.dtype == torch.float64 else 1e-4
+    ended = torch.tensor([not m for m in messages], device=value.device).reshape(value.shape)
+    return ended & (error <= rounding) & torch.isfinite(value.detach())
 
 
 def solve_entropic(
@@ -127,11 +131,24 @@ def solve_unbalanced(
 ) -> OTResult:
     """Entropic transport with KL penalties tau on the marginals."""
     found = unbalanced_potentials(C, a, b, eps, *tau, tol=tol, max_iter=max_iter, init=init)
-    f, g = found.f, found.g
-    value = unbalanced_value(C, a, b, f, g, eps, *tau)
+    value = unbalanced_value(C, a, b, found.f, found.g, eps, *tau)
+    return _of_potentials(C, a, b, eps, found, (found.f, found.g), value, tol)
+
+
+def _of_potentials(
+    C: Tensor,
+    a: Tensor,
+    b: Tensor,
+    eps: Tensor,
+    found: Potentials,
+    potentials: tuple[Tensor, Tensor],
+    value: Tensor,
+    tol: float,
+) -> OTResult:
+    """The result of an iteration whose plan need not have the marginals a and b."""
     converged = (found.error <= tol) & torch.isfinite(value.detach())
     with torch.no_grad():
-        plan = log_plan(C, a, b, f, g, eps).exp_()
+        plan = log_plan(C, a, b, *potentials, eps).exp_()
     return OTResult(
         value=value,
         converged=flag(converged),
@@ -143,7 +160,7 @@ def solve_unbalanced(
         b=b,
         balanced=False,
         make_plan=lambda: plan,
-        make_potentials=lambda: (f, g),
+        make_potentials=lambda: potentials,
         eps=eps,
         errors=found.errors,
     )
@@ -159,7 +176,6 @@ def solve_partial(
     max_iter: int,
 ) -> OTResult:
     """Transport of a part of the mass, exact for eps=None."""
-    batch = C.shape[:-2]
     if eps is None:
         flat = C.detach().reshape(-1, *C.shape[-2:])
         flat_a, flat_b = (w.detach().reshape(-1, w.shape[-1]) for w in (a, b))
@@ -169,9 +185,7 @@ def solve_partial(
         over = (plan.sum(-1) - a.detach()).clamp_min(0).sum(-1)
         over = over + (plan.sum(-2) - b.detach()).clamp_min(0).sum(-1)
         error = (over + (plan.sum((-2, -1)) - mass).abs()) / mass
-        ended = torch.tensor([not m for m in messages], device=C.device).reshape(batch)
-        rounding = 1e-9 if C.dtype == torch.float64 else 1e-4
-        converged = ended & (error <= rounding) & torch.isfinite(value.detach())
+        converged = _at_vertex(messages, error, value)
         return OTResult(
             value=value,
             converged=flag(converged),
@@ -187,25 +201,8 @@ def solve_partial(
         )
     found, lam = partial_potentials(C, a, b, eps, mass, tol=tol, max_iter=max_iter)
     value = partial_value(C, a, b, found.f, found.g, eps, mass, lam)
-    converged = (found.error <= tol) & torch.isfinite(value.detach())
-    f, g = found.f + lam.unsqueeze(-1), found.g
-    with torch.no_grad():
-        plan = log_plan(C, a, b, f, g, eps).exp_()
-    return OTResult(
-        value=value,
-        converged=flag(converged),
-        n_iter=found.n_iter,
-        marginal_error=found.error,
-        message=account(found, converged, eps, tol),
-        cost=C,
-        a=a,
-        b=b,
-        balanced=False,
-        make_plan=lambda: plan,
-        make_potentials=lambda: (f, g),
-        eps=eps,
-        errors=found.errors,
-    )
+    potentials = (found.f + lam.unsqueeze(-1), found.g)
+    return _of_potentials(C, a, b, eps, found, potentials, value, tol)
 
 
 def _no_potentials() -> tuple[Tensor, Tensor]:

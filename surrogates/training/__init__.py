@@ -5,8 +5,8 @@ from pushforward.surrogates.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from pushforward.surrogates.training.curriculum import Lesson, train_lessons
-from pushforward.surrogates.training.devices import make_fabric, resolve_device
+from pushforward.surrogates.training.curriculum import Lesson, rollout_lessons, train_lessons
+from pushforward.surrogates.training.devices import device_of, make_fabric, resolve_device
 from pushforward.surrogates.training.loop import Optimisation, TrainingReport, train
 from pushforward.surrogates.training.progress import Progress
 from pushforward.surrogates.training.randomness import stream
@@ -21,9 +21,11 @@ __all__ = [
     "Stage",
     "StopSignal",
     "TrainingReport",
+    "device_of",
     "load_checkpoint",
     "make_fabric",
     "resolve_device",
+    "rollout_lessons",
     "save_checkpoint",
     "stream",
     "train",

@@ -1,7 +1,7 @@
 """Training in several stretches, one objective after the other."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,11 +9,12 @@ from torch import nn
 
 from pushforward.surrogates.training.loop import Objective, Optimisation, TrainingReport, train
 from pushforward.surrogates.training.randomness import stream
+from pushforward.surrogates.training.stage import Stage
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["Lesson", "train_lessons"]
+__all__ = ["Lesson", "rollout_lessons", "train_lessons"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,35 @@ class Lesson:
     objective: Objective
     optimisation: Optimisation
     name: str
+
+
+def rollout_lessons(
+    stages: Sequence[Stage], objectives: Sequence[Objective], optimisation: Optimisation
+) -> list[Lesson]:
+    """A lesson a stage, each with half the learning rate of the one before.
+
+    Parameters
+    ----------
+    stages : in order.
+    objectives : one a stage.
+    optimisation : of the first stage; its number of steps is replaced by the stage's.
+
+    Examples
+    --------
+    >>> lessons = rollout_lessons([Stage(9, 1), Stage(5, 4)], [dict, dict], Optimisation())
+    >>> [(x.optimisation.steps, x.optimisation.learning_rate, x.name) for x in lessons]
+    [(9, 0.001, 'unroll 1'), (5, 0.0005, 'unroll 4')]
+    """
+    return [
+        Lesson(
+            objective,
+            replace(
+                optimisation, steps=stage.steps, learning_rate=optimisation.learning_rate / 2**i
+            ),
+            f"unroll {stage.unroll}",
+        )
+        for i, (stage, objective) in enumerate(zip(stages, objectives, strict=True))
+    ]
 
 
 def train_lessons(

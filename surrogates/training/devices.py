@@ -11,7 +11,7 @@ from pushforward.simulators.errors import DataError
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["make_fabric", "resolve_device"]
+__all__ = ["device_of", "make_fabric", "resolve_device"]
 
 
 def resolve_device(device: str) -> str:
@@ -40,6 +40,11 @@ def resolve_device(device: str) -> str:
                 "Use --device cpu, or look at `pushforward doctor`."
             )
     return device
+
+
+def device_of(fabric: "Fabric | None") -> torch.device:
+    """The device that training uses: the Fabric's, or without one the CPU."""
+    return torch.device("cpu") if fabric is None else fabric.device
 
 
 def make_fabric(device: str = "auto", *, precision: str = "32-true") -> "Fabric":

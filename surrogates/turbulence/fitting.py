@@ -1,7 +1,6 @@
 """Fitting a model of coarse turbulence through a curriculum of roll-outs."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pushforward.simulators.errors import DataError
-from pushforward.surrogates.training import Lesson, Optimisation, TrainingReport, train_lessons
+from pushforward.surrogates.training import (
+    Optimisation,
+    TrainingReport,
+    device_of,
+    rollout_lessons,
+    train_lessons,
+)
 from pushforward.surrogates.training.randomness import stream
 from pushforward.surrogates.turbulence.model import CoarseSurrogate
 from pushforward.surrogates.turbulence.objective import RolloutObjective, Stage
@@ -77,7 +82,7 @@ def fit_rollouts(
     if not stages:
         raise DataError("no stages to train; give at least one.")
     flow = model.flow
-    device = fabric.device if fabric is not None else torch.device("cpu")
+    device = device_of(fabric)
     model.to(device)
     objectives = [
         RolloutObjective(
@@ -88,14 +93,5 @@ def fit_rollouts(
     generator = stream(seed, "calibration")
     some = [objectives[0].draw(generator) for _ in range(-(-CALIBRATION_WINDOWS // batch_size))]
     model.calibrate(torch.cat(some)[:, : model.frames].to(device))
-    lessons = [
-        Lesson(
-            objective,
-            replace(
-                optimisation, steps=stage.steps, learning_rate=optimisation.learning_rate / 2**i
-            ),
-            f"unroll {stage.unroll}",
-        )
-        for i, (stage, objective) in enumerate(zip(stages, objectives, strict=True))
-    ]
+    lessons = rollout_lessons(stages, objectives, optimisation)
     return train_lessons(model, lessons, seed=seed, folder=folder, fabric=fabric, label=label)

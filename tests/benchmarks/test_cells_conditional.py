@@ -9,12 +9,13 @@ import pytest
 
 from pushforward.benchmarks.run_folder import RunFolder
 from pushforward.benchmarks.tasks import cells as task
-from pushforward.benchmarks.tasks.cells_config import CellsConfig, FeatureOptions
+from pushforward.benchmarks.tasks.cells_conditions import chunks_of
+from pushforward.benchmarks.tasks.cells_config import CELLS_PRESETS, CellsConfig, FeatureOptions
 from pushforward.cli import main
 from pushforward.datasets import open_cells
 from pushforward.simulators.cells import DrugScreen
 from pushforward.simulators.errors import DataError
-from pushforward.surrogates.cells import ConditionalRecipe, MongeOptions
+from pushforward.surrogates.cells import ConditionalRecipe, Dose, Label, MongeOptions, Number
 from pushforward.surrogates.training import Optimisation
 
 RECIPE = ConditionalRecipe(
@@ -68,6 +69,16 @@ def test_splits_by_drug_and_by_dose_leave_out_all_that_is_alike(screen):
     assert set(training("condition")["condition"]) == {
         f"drug_0{i}-{a}" for i in range(3) for a in (1, 10)
     } - {"drug_01-10"}
+
+
+def test_the_dose_curve_is_hills_or_free_as_configured():
+    known = [{"drug": "a", "dose": 1.0}, {"drug": "a", "dose": 10.0}]
+    assert CELLS_PRESETS["small"]().dose_curve == "hill"
+    assert CELLS_PRESETS["paper"]().dose_curve == "free"
+    for curve, kind in (("hill", Dose), ("free", Number)):
+        drug, dose = chunks_of(known, {"drug": "a", "dose": 3.0}, None, "a-3", curve)
+        assert (type(drug), type(dose)) == (Label, kind)
+        assert dose.encode(known[0]).item() == pytest.approx(-1.0)
 
 
 def test_an_unseen_drug_is_predicted_and_scored_from_its_descriptors(screen, tmp_path, unchecked):

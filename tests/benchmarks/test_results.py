@@ -10,6 +10,7 @@ from pushforward.benchmarks.leaderboard import (
     to_markdown,
 )
 from pushforward.benchmarks.page import make_page, write_leaderboard
+from pushforward.benchmarks.plots import row_colours
 from pushforward.benchmarks.result import Metric, Result, read_results
 from pushforward.simulators.errors import DataError
 
@@ -149,6 +150,18 @@ def test_page_stands_alone_and_shows_the_plots():
     outside = re.findall(r"(?:src|href)=['\"](?!#)([^'\"]+)", page)
     assert outside == []
     assert make_page(rows, title="x") == make_page(rows, title="x")
+
+
+def test_each_row_keeps_a_colour_of_its_own_whatever_its_rank():
+    rows = [*table(), result("other", w2=1.0), result("other", "B", w2=1.0)]
+    (board,) = make_boards(rows)
+    colours = row_colours(board)
+    assert list(colours) == ["map", "other", "identity", "floor"]
+    assert len(set(colours.values())) == 4
+    assert {row for row, c in colours.items() if c[1:3] == c[3:5] == c[5:]} == {"identity", "floor"}
+    (worse,) = make_boards([*table(), result("other", w2=9.0), result("other", "B", w2=9.0)])
+    assert worse.models != board.models
+    assert row_colours(worse) == colours
 
 
 def test_leaderboard_files_are_written(tmp_path):

@@ -100,6 +100,17 @@ def test_every_condition_of_a_screen_is_optimal_and_grows_with_the_dose():
         np.testing.assert_allclose(np.linalg.norm(half - z, axis=1), sizes[2] / 2, rtol=1e-3)
 
 
+def test_one_hit_suffices_in_a_screen_of_that_law():
+    """1 − 2^(−a/κ): half at κ, three quarters at 2κ, of the effect that Hill's curve tends to."""
+    one, hill = (screen(dose_curve=c).simulate(seed=1) for c in ("one_hit", "hill"))
+    z = one.obsm["latent"][(one.obs["drug"] == "control").to_numpy()]
+    half_dose = one.uns["truth"]["half_dose"]["drug_01"]
+    full = DrugScreen.optimal_map(hill, z, drug="drug_01", dose=1e12) - z
+    for ratio, share in ((1, 0.5), (2, 0.75), (1e-3, 1 - 2**-1e-3)):
+        moved = DrugScreen.optimal_map(one, z, drug="drug_01", dose=ratio * half_dose) - z
+        np.testing.assert_allclose(moved, share * full, rtol=1e-5, atol=1e-6)
+
+
 def test_a_screen_is_labelled_as_screens_are_and_survives_its_file(tmp_path):
     made = screen(doses=(1.0, 0.5)).simulate(seed=0)
     made.write_h5ad(tmp_path / "s.h5ad")
@@ -139,6 +150,7 @@ def test_descriptors_tell_what_drugs_do_or_nothing():
         ({"doses": (1.0, 1.0)}, "each once"),
         ({"n_genes": 2}, "n_genes = 2 < n_latent = 6"),
         ({"descriptors": "smell"}, "descriptors = 'smell'"),
+        ({"dose_curve": "hook"}, "dose_curve = 'hook'"),
         ({"measurement": "photo"}, "measurement = 'photo'"),
     ],
 )

@@ -10,6 +10,7 @@ from pushforward.surrogates.cells import (
     ConditionalMongeMap,
     ConditionalRecipe,
     DescriptorTable,
+    Dose,
     Drugs,
     ElasticCost,
     Label,
@@ -58,10 +59,10 @@ def test_every_chunk_changes_the_map_and_cells_move_one_by_one(unchecked):
 
 
 def test_saved_and_loaded_maps_agree(tmp_path, unchecked):
-    model = stirred([Drugs("drug", TABLE)], seed=4)
+    model = stirred([Drugs("drug", TABLE), Dose("dose", 2.0, 3.0, curves=2)], seed=4)
     model.save(tmp_path / "map")
     again = ConditionalMongeMap.load(tmp_path / "map")
-    condition = {"drug": "c"}
+    condition = {"drug": "c", "dose": 7.0}
     assert torch.equal(model(cells(), condition=condition), again(cells(), condition=condition))
 
 
@@ -80,6 +81,65 @@ def test_a_dose_between_two_doses_moves_cells_between(unchecked):
     )
     moved = [float((model(x, condition={"dose": d}) - x).mean()) for d in (1.0, 2.0, 3.0)]
     assert moved == pytest.approx([1.0, 2.0, 3.0], abs=0.4)
+
+
+def test_a_dose_moves_cells_by_hills_curve_in_closed_form():
+    """T(x) = x + s v aⁿ/(aⁿ + κⁿ) with a constant v: half at κ, all of it far above."""
+    model = ConditionalMongeMap(2, [Dose("dose", math.log(50.0), 2.0)], hidden=(4,), scale=3.0)
+    full, steepness, half_dose = torch.tensor([2.0, -1.0]), 1.5, 400.0
+    assert model.response is not None
+    with torch.no_grad():
+        model.net.layers[-1].bias.copy_(full)
+        model.response.bias.fill_((math.log(half_dose) - math.log(50.0)) / 2.0)
+        model.response.log_slope.fill_(math.log(steepness))
+    assert model.half_doses([{}]).item() == pytest.approx(half_dose, rel=1e-5)
+    x = cells()
+    for dose in (40.0, half_dose, 1e4, 1e15):
+        share = dose**steepness / (dose**steepness + half_dose**steepness)
+        moved = (model(x, condition={"dose": dose}) - x).detach()
+        torch.testing.assert_close(moved, (3.0 * share * full).expand(30, 2), rtol=1e-4, atol=1e-5)
+
+
+def test_hill_curves_vanish_with_the_dose_and_add_up():
+    """Any weights: nothing moves at dose 0's limit; one curve's paths are straight, two's bend."""
+    drug = Drugs("drug", TABLE)
+    x = cells()
+    for curves in (1, 2):
+        model = stirred([drug, Dose("dose", curves=curves)])
+        a, b, none = (model(x, condition={"drug": "b", "dose": d}) - x for d in (0.5, 20.0, 1e-30))
+        torch.testing.assert_close(none, torch.zeros_like(x), rtol=0, atol=1e-4)
+        crossed = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+        straight = crossed.abs() < 1e-5 * (1 + a.norm(dim=1) * b.norm(dim=1))
+        assert straight.all() == (curves == 1)
+        assert (b.norm(dim=1) > a.norm(dim=1)).all() or curves == 2
+        assert model.half_doses([{"drug": "a"}, {"drug": "b"}]).shape == (2, curves)
+
+
+def test_an_unseen_dose_two_decades_from_the_next_is_found_where_a_line_is_far_off(unchecked):
+    """Effects 4 a/(a + κ), κ = 100 and 2500: at dose 1000, 3.6 and 1.1; a line gives 3.0, 1.7."""
+    x = torch.randn(900, 1, generator=torch.Generator().manual_seed(0))
+    half_doses = {"a": 100.0, "b": 2500.0}
+    groups, conditions = {}, {}
+    for i, (drug, half_dose) in enumerate(half_doses.items()):
+        for dose in (10.0, 100.0, 10000.0):
+            name = f"{drug}-{dose}"
+            treated = x[300 + 300 * i :][:300] + 4 * dose / (dose + half_dose)
+            groups[name], conditions[name] = (x[:300], treated), {"drug": drug, "dose": dose}
+    model = fit_conditional_map(
+        groups,
+        conditions,
+        [Label("drug", ("a", "b")), Dose.fit("dose", list(conditions.values()))],
+        recipe=ConditionalRecipe(
+            hidden=(16,),
+            objective=MongeOptions(batch_size=64, populations_per_step=6, fit_eps=0.5),
+            optimisation=Optimisation(steps=200, learning_rate=0.03, schedule="cosine"),
+        ),
+    )
+    for drug, half_dose in half_doses.items():
+        moved = (model(x, condition={"drug": drug, "dose": 1000.0}) - x).mean().item()
+        assert moved == pytest.approx(4 * 1000 / (1000 + half_dose), abs=0.3)
+    found = model.half_doses([{"drug": drug} for drug in half_doses]).log10().flatten()
+    assert found.tolist() == pytest.approx([2.0, math.log10(2500)], abs=0.25)
 
 
 def test_costs_in_closed_form():
@@ -107,5 +167,13 @@ def test_refusals():
         PNormCost(3.0)
     with pytest.raises(DataError, match="each key once"):
         ConditionalMongeMap(2, [Number("dose"), Number("dose")])
+    with pytest.raises(DataError, match=r"\['dose', 'time'\] are both a Dose"):
+        ConditionalMongeMap(2, [Dose("dose"), Dose("time")])
+    with pytest.raises(DataError, match="curves = 0 must be at least 1"):
+        Dose("dose", curves=0)
+    with pytest.raises(DataError, match=r"dose = 0 has no logarithm"):
+        ConditionalMongeMap(2, [Dose("dose")])(x, condition={"dose": 0.0})
+    with pytest.raises(DataError, match="none of them a Dose"):
+        model.half_doses([{"drug": "a", "dose": 1.0}])
     with pytest.raises(DataError, match="do not have the same names"):
         fit_conditional_map({"a": (x, x)}, {"b": {"dose": 1.0}}, [Number("dose")])
