@@ -65,7 +65,7 @@ def comparison_lines(board: Board) -> list[str]:
 
 
 def table(board: Board) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """Heads and rows, learned models first."""
+    """Heads and rows, learned models first; rows that only stand beside others in brackets."""
     measured = {m for r in board.results for m in r.metrics}
     columns = [m for m in board.headline if m in measured]
     heads = [f"{m} {'↓' if board.best(m) == 'lowest' else '↑'}" for m in columns]
@@ -73,6 +73,11 @@ def table(board: Board) -> tuple[list[str], list[tuple[str, list[str]]]]:
     for model in board.models:
         found = [(metric, board.stated(model, metric)) for metric in columns]
         rows.append((model, ["–" if cell is None else _text(name, cell) for name, cell in found]))
+    for row in board.reference_rows:
+        beside = [board.reference(row, m) for m in columns]
+        texts = [_text(m, c) if c else "–" for m, c in zip(columns, beside, strict=True)]
+        if any(beside):
+            rows.append((f"({row})", texts))
     return heads, rows
 
 

@@ -65,8 +65,8 @@ def _table(
             cells.append(_text(cell))
         for cost in costs:
             values = [float(r.cost[cost]) for r in results]
-            learned = results[0].learned
-            cells.append(f"{sum(values) / len(values):.0f}" if learned else "–")
+            known = results[0].learned and results[0].cost["device"] != "unknown"
+            cells.append(f"{sum(values) / len(values):.0f}" if known else "–")
         if any(c != "–" for c in cells):
             rows.append((model, cells))
     for row in board.reference_rows:

@@ -10,10 +10,12 @@ __all__ = ["costs_html", "figure_html", "list_html", "rows_html", "table_html"]
 
 
 def costs_html(board: Board) -> str:
-    """What the learned rows cost, and how the results were made."""
+    """What the learned rows cost, where it is known, and how the results were made."""
     rows = []
     for model in board.learned:
         costs = [r.cost for r in board.of(model)]
+        if all(c["device"] == "unknown" for c in costs):
+            continue
         mean = {
             key: sum(float(c[key]) for c in costs) / len(costs)
             for key in ("parameters", "train_seconds", "inference_seconds", "peak_memory_mb")

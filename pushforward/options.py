@@ -6,6 +6,7 @@ import os
 import re
 from argparse import HelpFormatter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace
@@ -15,6 +16,7 @@ __all__ = [
     "UsageError",
     "add_common",
     "chosen",
+    "file_to_write",
     "limit_threads",
     "parse_with_preset",
 ]
@@ -128,6 +130,14 @@ def add_common(parser: Parser) -> None:
     """The options of every verb."""
     parser.add_argument("--quiet", action="store_true", help="warnings and errors only on stderr")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def file_to_write(out: str, ending: str) -> Path:
+    """The path that was given, whose name must have this ending."""
+    path = Path(out)
+    if path.suffix != ending:
+        raise UsageError(f"--out {path} must end in {ending}")
+    return path
 
 
 def chosen(kind: str, given: str, known: list[str]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jsonargparse import Namespace
 
-from pushforward.options import Parser, UsageError, add_common, limit_threads
+from pushforward.options import Parser, add_common, file_to_write, limit_threads
 from pushforward.simulators.console import start_logging
 from pushforward.tasks import chosen_task
 
@@ -196,8 +196,7 @@ def _add_model(parser: Parser, suffix: str) -> None:
 
 def _parsed(parser: Parser, words: list[str], suffix: str) -> Namespace:
     options = parser.parse(words)
-    if Path(options.out).suffix != suffix:
-        raise UsageError(f"--out {options.out} must end in {suffix}")
+    file_to_write(options.out, suffix)
     start_logging(options.quiet)
     limit_threads(1)
     return options

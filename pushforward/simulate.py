@@ -14,6 +14,7 @@ from pushforward.options import (
     UsageError,
     add_common,
     chosen,
+    file_to_write,
     limit_threads,
     parse_with_preset,
 )
@@ -47,14 +48,6 @@ def _ready(
     return options, simulation
 
 
-def _file(options: Namespace, ending: str) -> Path:
-    """The file to write, whose name must have this ending."""
-    path = Path(options.out)
-    if path.suffix != ending:
-        raise UsageError(f"--out {path} must end in {ending}")
-    return path
-
-
 def _tell(options: Namespace, path: Path) -> None:
     """Say on stdout what was written."""
     print(json.dumps({"file": str(path)}) if options.json else path)
@@ -79,7 +72,7 @@ def _simulate_atmosphere(words: list[str]) -> None:
         return parser
 
     options, simulation = _ready(make_parser, CARBON_SIMULATIONS, words)
-    path = _file(options, ".nc")
+    path = file_to_write(options.out, ".nc")
     with Progress(simulation.frames, "frames") as progress:
         simulation.write(
             path,
@@ -111,7 +104,7 @@ def _simulate_cells(words: list[str]) -> None:
     options = parser.parse(words)
     start_logging(options.quiet)
     simulation = instantiate(parser, options, kinds[kind], "simulation")
-    path = _file(options, ".h5ad")
+    path = file_to_write(options.out, ".h5ad")
     with atomic_path(path) as temporary:
         simulation.simulate(seed=options.seed).write_h5ad(temporary, compression="gzip")
     _tell(options, path)
@@ -147,7 +140,7 @@ def _simulate_channel(words: list[str]) -> None:
 
     options, simulation = _ready(make_parser, CHANNEL_SIMULATIONS, words)
     device = resolve_device(options.device)
-    path = _file(options, ".nc")
+    path = file_to_write(options.out, ".nc")
     with _percent("flows, percent") as report:
         generate_channel(simulation, path, device=device, report=report)
     _tell(options, path)

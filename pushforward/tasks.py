@@ -53,19 +53,12 @@ def cells_parser(verb: str) -> Parser:
     }
     parser = Parser(prog=f"pushforward {verb} cells", description=purpose[verb])
     _add_run_folder(parser, "pushforward-cells")
-    parser.add_argument(
-        "--data", nargs="+", type=str, help="h5ad file, or several with the same genes"
-    )
-    parser.add_argument(
-        "--hold_out",
-        nargs="+",
-        type=str,
-        help="populations to leave out, one at a time; each in turn if not given",
-    )
-    parser.add_argument(
-        "--models", nargs="+", type=str, help=f"rows to learn, by name: {', '.join(MODELS)}"
-    )
-    parser.add_class_arguments(CellsConfig, None, skip={"data", "hold_out", "models"})
+    lists: dict[str, tuple[type, str]] = {
+        "data": (str, "h5ad file, or several with the same genes"),
+        "hold_out": (str, "populations to leave out, one at a time; each in turn if not given"),
+        "models": (str, f"rows to learn, by name: {', '.join(MODELS)}"),
+    }
+    parser.add_fields(CellsConfig, lists)
     return parser
 
 
@@ -79,10 +72,9 @@ def _turbulence_parser() -> Parser:
         "spectral solvers. Finished parts are skipped: the same line resumes.",
     )
     _add_run_folder(parser, "pushforward-turbulence")
-    parser.add_argument(
-        "--models", nargs="+", type=str, help="rows to learn, of li, li_bundled, lc, tsm"
+    parser.add_fields(
+        TurbulenceConfig, {"models": (str, "rows to learn, of li, li_bundled, lc, tsm")}
     )
-    parser.add_class_arguments(TurbulenceConfig, None, skip={"models"})
     return parser
 
 
@@ -106,11 +98,11 @@ def atmosphere_parser(verb: str) -> Parser:
     }
     parser = Parser(prog=f"pushforward {verb} atmosphere", description=purpose[verb])
     _add_run_folder(parser, "pushforward-atmosphere")
-    parser.add_argument(
-        "--models", nargs="+", type=str, help="networks, of unet, swin, sfno, graphcast"
-    )
-    parser.add_argument("--grid", nargs="+", type=int, help="rows and columns of simulated data")
-    parser.add_class_arguments(AtmosphereConfig, None, skip={"models", "grid"})
+    lists: dict[str, tuple[type, str]] = {
+        "models": (str, "networks, of unet, swin, sfno, graphcast"),
+        "grid": (int, "rows and columns of simulated data"),
+    }
+    parser.add_fields(AtmosphereConfig, lists)
     return parser
 
 

@@ -85,7 +85,7 @@ def _chosen(material: Material, forecasts: CarbonForecasts) -> Tensor:
     wanted, steps = material.forecasts, material.forecasts.window.steps
     found = [forecasts[start] for start in wanted.starts]
     missing = [
-        time
+        time[:16]
         for time, forecast in zip(wanted.times, found, strict=True)
         if forecast is None or len(forecast) < steps
     ]
@@ -93,7 +93,7 @@ def _chosen(material: Material, forecasts: CarbonForecasts) -> Tensor:
         raise DataError(
             f"{forecasts.path} has no forecasts of {steps} steps from {', '.join(missing[:5])}"
             f"{', …' if len(missing) > 5 else ''}; judged are {len(wanted.starts)} starts from "
-            f"{wanted.times[0]} to {wanted.times[-1]}. Use the options of the run beside whose "
-            "rows these shall stand, as with --config OUT/config.yaml."
+            f"{wanted.times[0][:16]} to {wanted.times[-1][:16]}. Use the options of the run beside "
+            "whose rows these shall stand, as with --config OUT/config.yaml."
         )
     return torch.stack([f[:steps] for f in found if f is not None])

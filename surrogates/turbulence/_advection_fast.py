@@ -58,11 +58,12 @@ def _array(tensor: Tensor | None) -> np.ndarray | None:
 
 
 def _threads(flows: int) -> int:
-    """torch's number, no more than flows; numba is told of it."""
+    """torch's number, no more than flows or than numba has; numba is told of it."""
     threads = min(torch.get_num_threads(), flows)
     if threads > 1:
         import numba
 
+        threads = min(threads, numba.config.NUMBA_NUM_THREADS)
         numba.set_num_threads(threads)
     return threads
 

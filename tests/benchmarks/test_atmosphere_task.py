@@ -132,6 +132,7 @@ def test_what_a_model_predicts_from_files_scores_as_in_the_run(finished, tmp_pat
     alone = Result.read(tmp_path / "o" / "results" / "their_sfno-test-0.json")
     (line,) = comparison_lines(make_boards([alone])[0])
     assert line.startswith("their_sfno: rmse over that of persistence")
+    assert "| (upwind_winds) |" in to_markdown(make_boards([alone]))
 
 
 @pytest.mark.parametrize(

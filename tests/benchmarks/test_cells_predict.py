@@ -14,6 +14,7 @@ from pushforward.benchmarks.tasks.cells_config import CELLS_PRESETS, FeatureOpti
 from pushforward.cli import main
 from pushforward.simulators.cells import PerturbedPopulations
 from pushforward.surrogates.cells import (
+    ChoiceOptions,
     ConditionalRecipe,
     FlowNetworkOptions,
     FlowOptions,
@@ -49,6 +50,7 @@ def finished(tmp_path_factory):
         ),
         flow=FlowOptions(batch_size=8),
         flow_optimisation=Optimisation(steps=2),
+        calibration=ChoiceOptions(calibrate=False),
         conditional=dataclasses.replace(
             ConditionalRecipe(), hidden=(8,), optimisation=Optimisation(steps=3)
         ),
