@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from numba.extending import intrinsic
 
-__all__ = ["Pair", "borrowed", "kernel", "serial_and_parallel"]
+__all__ = ["Pair", "available_threads", "borrowed", "kernel", "serial_and_parallel"]
 
 
 class Pair(NamedTuple):
@@ -18,6 +18,14 @@ class Pair(NamedTuple):
     def on(self, threads: int) -> Any:
         """The one to use on that many threads."""
         return self.parallel if threads > 1 else self.serial
+
+
+def available_threads() -> int:
+    """Torch's number of threads, or fewer if numba was started with fewer (NUMBA_NUM_THREADS)."""
+    import numba
+    import torch
+
+    return min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
 
 
 def kernel(function: Callable, *, parallel: bool = False) -> Any:

@@ -21,6 +21,7 @@ from pushforward.simulators.atmosphere.strips import (
     sheared_sweep,
     strip_chains,
 )
+from pushforward.simulators.compiled import available_threads
 
 if TYPE_CHECKING:
     from pushforward.simulators.atmosphere.transport import TracerTransport
@@ -49,7 +50,7 @@ class FastSweeps:
         self.spare = (np.empty_like(self.mass), np.empty_like(self.amounts))
         self.tables = {axis: _table(chains(solver.scheme, axis, cells[0])) for axis in "xyz"}
         work = self.amounts.size // CELLS_WORTH_A_THREAD
-        self.threads = max(1, min(torch.get_num_threads(), work))
+        self.threads = max(1, min(available_threads(), work))
 
     def step(self, fluxes: MassFluxes) -> "FastSweeps":
         """Take one step."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pushforward.simulators.compiled import available_threads
 from pushforward.surrogates.turbulence import _advection_kernels as kernels
 
 __all__ = ["FusedAdvection", "fits"]
@@ -58,12 +59,11 @@ def _array(tensor: Tensor | None) -> np.ndarray | None:
 
 
 def _threads(flows: int) -> int:
-    """torch's number, no more than flows or than numba has; numba is told of it."""
-    threads = min(torch.get_num_threads(), flows)
+    """What is available, no more than flows; numba is told of it."""
+    threads = min(available_threads(), flows)
     if threads > 1:
         import numba
 
-        threads = min(threads, numba.config.NUMBA_NUM_THREADS)
         numba.set_num_threads(threads)
     return threads
 
