@@ -5,8 +5,6 @@ from contextlib import contextmanager
 
 import torch
 
-from pushforward.simulators.compiled import available_threads
-
 __all__ = ["torch_threads", "worthwhile_threads"]
 
 CELLS_WORTH_A_THREAD = 16384  # a smaller share is done sooner than a thread is woken
@@ -14,6 +12,8 @@ CELLS_WORTH_A_THREAD = 16384  # a smaller share is done sooner than a thread is 
 
 def worthwhile_threads(cells: int) -> int:
     """Threads for a sweep over that many cells: torch's number, fewer if there is little to do."""
+    from pushforward.simulators.compiled import available_threads  # loads numba
+
     return max(1, min(available_threads(), cells // CELLS_WORTH_A_THREAD))
 
 
