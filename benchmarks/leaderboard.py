@@ -197,9 +197,9 @@ def to_csv(results: Iterable[Result]) -> str:
 
 def to_markdown(boards: Sequence[Board]) -> str:
     """The tables of all boards."""
-    from pushforward.benchmarks.atmosphere_report import atmosphere_markdown  # needs Board
-    from pushforward.benchmarks.channel_report import channel_markdown
-    from pushforward.benchmarks.turbulence_report import turbulence_markdown
+    from pushforward.benchmarks.tasks.atmosphere.report import atmosphere_markdown  # needs Board
+    from pushforward.benchmarks.tasks.channel.report import channel_markdown
+    from pushforward.benchmarks.tasks.turbulence.report import turbulence_markdown
 
     own = {
         "atmosphere": atmosphere_markdown,

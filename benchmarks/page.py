@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pushforward import __version__
-from pushforward.benchmarks.atmosphere_report import atmosphere_section
-from pushforward.benchmarks.channel_report import channel_section
 from pushforward.benchmarks.leaderboard import (
     Board,
     make_boards,
@@ -18,9 +16,11 @@ from pushforward.benchmarks.leaderboard import (
 )
 from pushforward.benchmarks.page_parts import costs_html, figure_html, table_html
 from pushforward.benchmarks.plots import plot_headline, plot_scatter, plot_splits, row_colours
-from pushforward.benchmarks.population_plots import plot_arrows, plot_genes
 from pushforward.benchmarks.result import Result
-from pushforward.benchmarks.turbulence_report import turbulence_section
+from pushforward.benchmarks.tasks.atmosphere.report import atmosphere_section
+from pushforward.benchmarks.tasks.cells.figures import plot_arrows, plot_genes
+from pushforward.benchmarks.tasks.channel.report import channel_section
+from pushforward.benchmarks.tasks.turbulence.report import turbulence_section
 from pushforward.simulators.files import atomic_path
 
 __all__ = ["make_page", "write_leaderboard", "write_page"]

@@ -125,7 +125,7 @@ def _run(words: list[str]) -> None:
 
     out = Path(options.out)
     folder = RunFolder(out, preset=options.preset, resume=options.resume)
-    runner = import_module(f"pushforward.benchmarks.tasks.{task}")
+    runner = import_module(f"pushforward.benchmarks.tasks.{task}.task")
     paths = runner.run(config, folder, device=options.device)
     results = read_results([folder.results])
     report = write_page(out / "report.html", results, title=f"pushforward run {task}")
@@ -189,7 +189,7 @@ def _demo(words: list[str]) -> None:
     folders = []
     for task in TASKS:
         folder = RunFolder(out / task, preset="smoke")
-        runner = import_module(f"pushforward.benchmarks.tasks.{task}")
+        runner = import_module(f"pushforward.benchmarks.tasks.{task}.task")
         runner.run(presets_of(task)["smoke"](), folder, device=options.device)
         folders.append(folder.results)
     results = read_results(folders)

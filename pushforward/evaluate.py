@@ -56,8 +56,8 @@ def _evaluate_by_configuration(task: str, words: list[str]) -> None:
 
     from pushforward.benchmarks.run_folder import RunFolder
 
-    module = "cells" if task == "cells" else f"{task}_foreign"
-    runner = import_module(f"pushforward.benchmarks.tasks.{module}")
+    module = "task" if task == "cells" else "foreign"
+    runner = import_module(f"pushforward.benchmarks.tasks.{task}.{module}")
     folder = RunFolder(Path(options.out), preset=options.preset, resume=options.resume)
     paths = runner.evaluate(config, options.predictions, folder, model=options.name)
     _show(paths, options.json)
@@ -88,7 +88,7 @@ def _evaluate_turbulence(words: list[str]) -> None:
     start_logging(options.quiet)
     limit_threads(1)
     from pushforward.benchmarks.run_folder import RunFolder
-    from pushforward.benchmarks.tasks import turbulence_foreign
+    from pushforward.benchmarks.tasks.turbulence import foreign as turbulence_foreign
 
     paths = turbulence_foreign.evaluate(
         options.data,

@@ -49,7 +49,7 @@ def _predict_atmosphere(words: list[str]) -> tuple[Path, bool]:
         "--free", action="store_true", help="without the mass fixer, as the rows NAME_free of a run"
     )
     options = _parsed(parser, words, ".nc")
-    from pushforward.benchmarks.tasks import atmosphere_predict
+    from pushforward.benchmarks.tasks.atmosphere import predict as atmosphere_predict
 
     path = atmosphere_predict.predict(
         options.model,
@@ -86,7 +86,7 @@ def _predict_cells(words: list[str]) -> tuple[Path, bool]:
     }.items():
         parser.add_argument(f"--{name}", help=f"{what}; default: as in the training data")
     options = _parsed(parser, words, ".h5ad")
-    from pushforward.benchmarks.tasks import cells_predict
+    from pushforward.benchmarks.tasks.cells import predict as cells_predict
 
     path = cells_predict.predict(
         options.model,
@@ -128,7 +128,7 @@ def _predict_channel(words: list[str]) -> tuple[Path, bool]:
         help="frames between starts, while the data last for --steps; default: one start a run",
     )
     options = _parsed(parser, words, ".nc")
-    from pushforward.benchmarks.tasks import channel_predict
+    from pushforward.benchmarks.tasks.channel import predict as channel_predict
 
     path = channel_predict.predict(
         options.model,
@@ -168,7 +168,7 @@ def _predict_turbulence(words: list[str]) -> tuple[Path, bool]:
         "frames up to it as the model needs",
     )
     options = _parsed(parser, words, ".nc")
-    from pushforward.benchmarks.tasks import turbulence_predict
+    from pushforward.benchmarks.tasks.turbulence import predict as turbulence_predict
 
     path = turbulence_predict.predict(
         options.model,

@@ -40,8 +40,8 @@ def run_parser(task: str) -> Parser:
 
 def cells_parser(verb: str) -> Parser:
     """Options of `run cells` and `evaluate cells`."""
-    from pushforward.benchmarks.tasks.cells_config import CellsConfig
-    from pushforward.benchmarks.tasks.cells_models import MODELS
+    from pushforward.benchmarks.tasks.cells.config import CellsConfig
+    from pushforward.benchmarks.tasks.cells.models import MODELS
 
     purpose = {
         "run": "Leave populations out one at a time, learn the treatment's effect on the others, "
@@ -63,7 +63,7 @@ def cells_parser(verb: str) -> Parser:
 
 
 def _turbulence_parser() -> Parser:
-    from pushforward.benchmarks.tasks.turbulence_config import TurbulenceConfig
+    from pushforward.benchmarks.tasks.turbulence.config import TurbulenceConfig
 
     parser = Parser(
         prog="pushforward run turbulence",
@@ -80,7 +80,7 @@ def _turbulence_parser() -> Parser:
 
 def atmosphere_parser(verb: str) -> Parser:
     """Options of `run atmosphere` and `evaluate atmosphere`."""
-    from pushforward.benchmarks.tasks.atmosphere_config import AtmosphereConfig
+    from pushforward.benchmarks.tasks.atmosphere.config import AtmosphereConfig
     from pushforward.datasets.atmosphere.forecasts import FORECAST_LAYOUT
 
     purpose = {
@@ -108,7 +108,7 @@ def atmosphere_parser(verb: str) -> Parser:
 
 def channel_parser(verb: str) -> Parser:
     """Options of `run channel` and `evaluate channel`."""
-    from pushforward.benchmarks.tasks.channel_config import CLOSURES, MODELS, ChannelConfig
+    from pushforward.benchmarks.tasks.channel.config import CLOSURES, MODELS, ChannelConfig
     from pushforward.datasets.channel.forecasts import FORECAST_LAYOUT
 
     purpose = {
@@ -155,18 +155,18 @@ def _add_run_folder(parser: Parser, out: str) -> None:
 def presets_of(task: str) -> dict[str, Callable[[], Any]]:
     """The named configurations of a task."""
     if task == "channel":
-        from pushforward.benchmarks.tasks.channel_config import CHANNEL_PRESETS
+        from pushforward.benchmarks.tasks.channel.config import CHANNEL_PRESETS
 
         return CHANNEL_PRESETS
     if task == "atmosphere":
-        from pushforward.benchmarks.tasks.atmosphere_config import ATMOSPHERE_PRESETS
+        from pushforward.benchmarks.tasks.atmosphere.config import ATMOSPHERE_PRESETS
 
         return ATMOSPHERE_PRESETS
     if task == "turbulence":
-        from pushforward.benchmarks.tasks.turbulence_config import TURBULENCE_PRESETS
+        from pushforward.benchmarks.tasks.turbulence.config import TURBULENCE_PRESETS
 
         return TURBULENCE_PRESETS
-    from pushforward.benchmarks.tasks.cells_config import CELLS_PRESETS
+    from pushforward.benchmarks.tasks.cells.config import CELLS_PRESETS
 
     return CELLS_PRESETS
 

@@ -25,7 +25,8 @@ def available_threads() -> int:
     import numba
     import torch
 
-    return min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
+    most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    return min(torch.get_num_threads(), most)
 
 
 def kernel(function: Callable, *, parallel: bool = False) -> Any:

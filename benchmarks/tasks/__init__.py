@@ -1,1 +1,1 @@
-"""The tasks of the leaderboard, one module a domain."""
+"""The tasks of the leaderboard, one folder a domain: `task` runs it, `report` shows its rows."""

@@ -16,7 +16,7 @@ from pushforward.benchmarks.metrics.atmosphere import (
     weighted_mean,
     zonal_spectrum,
 )
-from pushforward.benchmarks.tasks.atmosphere_scoring import score_carbon
+from pushforward.benchmarks.tasks.atmosphere.scoring import score_carbon
 from pushforward.datasets.atmosphere import CarbonWindow
 from pushforward.simulators.errors import DataError
 

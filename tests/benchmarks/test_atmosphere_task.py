@@ -8,17 +8,17 @@ import pytest
 import torch
 import xarray as xr
 
-from pushforward.benchmarks.atmosphere_report import comparison_lines
 from pushforward.benchmarks.leaderboard import make_boards, to_markdown
 from pushforward.benchmarks.page import make_page
 from pushforward.benchmarks.result import Result, read_results
 from pushforward.benchmarks.run_folder import RunFolder
-from pushforward.benchmarks.tasks import atmosphere
-from pushforward.benchmarks.tasks.atmosphere_config import ATMOSPHERE_PRESETS
-from pushforward.benchmarks.tasks.atmosphere_data import cut_forecasts, split
-from pushforward.benchmarks.tasks.atmosphere_rows import reference_rows
-from pushforward.benchmarks.tasks.atmosphere_stations import station_metrics
-from pushforward.benchmarks.tasks.atmosphere_upwind import WindFluxes
+from pushforward.benchmarks.tasks.atmosphere import task as atmosphere
+from pushforward.benchmarks.tasks.atmosphere.config import ATMOSPHERE_PRESETS
+from pushforward.benchmarks.tasks.atmosphere.data import cut_forecasts, split
+from pushforward.benchmarks.tasks.atmosphere.report import comparison_lines
+from pushforward.benchmarks.tasks.atmosphere.rows import reference_rows
+from pushforward.benchmarks.tasks.atmosphere.stations import station_metrics
+from pushforward.benchmarks.tasks.atmosphere.upwind import WindFluxes
 from pushforward.cli import main
 from pushforward.datasets.atmosphere import (
     CO2_PER_AIR,

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from pushforward.benchmarks.run_folder import RunFolder
-from pushforward.benchmarks.tasks import cells as task
-from pushforward.benchmarks.tasks.cells_conditions import chunks_of
-from pushforward.benchmarks.tasks.cells_config import CELLS_PRESETS, CellsConfig, FeatureOptions
+from pushforward.benchmarks.tasks.cells import task
+from pushforward.benchmarks.tasks.cells.conditions import chunks_of
+from pushforward.benchmarks.tasks.cells.config import CELLS_PRESETS, CellsConfig, FeatureOptions
 from pushforward.cli import main
 from pushforward.datasets import open_cells
 from pushforward.simulators.cells import DrugScreen
@@ -106,7 +106,7 @@ def test_held_out_cells_do_not_reach_the_conditional_map(screen, tmp_path, unche
         question = task.pose(data, split, config)
         from lightning_fabric import Fabric
 
-        from pushforward.benchmarks.tasks.cells_models import MODELS, FitContext
+        from pushforward.benchmarks.tasks.cells.models import MODELS, FitContext
 
         fabric = Fabric(accelerator="cpu")
         context = FitContext(seed=0, folder=tmp_path / str(len(moved)), fabric=fabric, label="leak")

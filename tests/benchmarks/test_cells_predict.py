@@ -9,8 +9,8 @@ import pytest
 
 from pushforward.benchmarks.result import Result
 from pushforward.benchmarks.run_folder import RunFolder
-from pushforward.benchmarks.tasks import cells
-from pushforward.benchmarks.tasks.cells_config import CELLS_PRESETS, FeatureOptions
+from pushforward.benchmarks.tasks.cells import task as cells
+from pushforward.benchmarks.tasks.cells.config import CELLS_PRESETS, FeatureOptions
 from pushforward.cli import main
 from pushforward.simulators.cells import PerturbedPopulations
 from pushforward.surrogates.cells import (

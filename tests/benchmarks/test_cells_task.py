@@ -11,9 +11,9 @@ import torch
 from pushforward.benchmarks.leaderboard import make_boards
 from pushforward.benchmarks.result import Result, read_results
 from pushforward.benchmarks.run_folder import RunFolder
-from pushforward.benchmarks.tasks import cells
-from pushforward.benchmarks.tasks.cells_config import CELLS_PRESETS, FeatureOptions
-from pushforward.benchmarks.tasks.scoring import score_populations
+from pushforward.benchmarks.tasks.cells import task as cells
+from pushforward.benchmarks.tasks.cells.config import CELLS_PRESETS, FeatureOptions
+from pushforward.benchmarks.tasks.cells.scoring import score_populations
 from pushforward.datasets import CellFeatures, open_cells
 from pushforward.datasets.cells import hold_out_population, open_predictions, write_predictions
 from pushforward.simulators.cells import PerturbedPopulations

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from pushforward.benchmarks.channel_report import speed_lines
 from pushforward.benchmarks.leaderboard import make_boards, to_markdown
 from pushforward.benchmarks.page import make_page
 from pushforward.benchmarks.result import Result, read_results
 from pushforward.benchmarks.run_folder import RunFolder
-from pushforward.benchmarks.tasks import channel
-from pushforward.benchmarks.tasks.channel_config import CHANNEL_PRESETS, SIZES, ChannelConfig
-from pushforward.benchmarks.tasks.channel_data import channel_problem
-from pushforward.benchmarks.tasks.channel_les import LargeEddySimulation
-from pushforward.benchmarks.tasks.channel_rows import load_emulator, new_emulator, plain_rows
-from pushforward.benchmarks.tasks.channel_scoring import score_long, score_short
+from pushforward.benchmarks.tasks.channel import task as channel
+from pushforward.benchmarks.tasks.channel.config import CHANNEL_PRESETS, SIZES, ChannelConfig
+from pushforward.benchmarks.tasks.channel.data import channel_problem
+from pushforward.benchmarks.tasks.channel.les import LargeEddySimulation
+from pushforward.benchmarks.tasks.channel.report import speed_lines
+from pushforward.benchmarks.tasks.channel.rows import load_emulator, new_emulator, plain_rows
+from pushforward.benchmarks.tasks.channel.scoring import score_long, score_short
 from pushforward.cli import main
 from pushforward.datasets import open_channel
 from pushforward.datasets.channel import (
@@ -218,7 +218,7 @@ def test_stretched_and_chebyshev_points_meet():
     exact = flow.velocity(state)
     problem = type("Problem", (), {"grid": ChannelGrid((8, 33, 8), (3.0, 1.0), grid.y)})()
     found = LargeEddySimulation(problem, "no_model")
-    from pushforward.benchmarks.tasks.channel_les import along_y
+    from pushforward.benchmarks.tasks.channel.les import along_y
 
     velocity = found.projection(along_y(found.to_solver, seen))
     assert (velocity - exact).abs().max() < 0.02 * (exact[1:]).abs().max()

@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from pushforward.benchmarks.tasks.atmosphere_config import ATMOSPHERE_PRESETS
-from pushforward.benchmarks.tasks.cells_config import CELLS_PRESETS
-from pushforward.benchmarks.tasks.channel_config import CHANNEL_PRESETS
-from pushforward.benchmarks.tasks.turbulence_config import TURBULENCE_PRESETS
+from pushforward.benchmarks.tasks.atmosphere.config import ATMOSPHERE_PRESETS
+from pushforward.benchmarks.tasks.cells.config import CELLS_PRESETS
+from pushforward.benchmarks.tasks.channel.config import CHANNEL_PRESETS
+from pushforward.benchmarks.tasks.turbulence.config import TURBULENCE_PRESETS
 from pushforward.simulators.errors import DataError
 
 PRESETS = {

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from pushforward.benchmarks.run_folder import RunFolder
-from pushforward.benchmarks.tasks import turbulence
-from pushforward.benchmarks.tasks.turbulence_config import TURBULENCE_PRESETS
-from pushforward.benchmarks.tasks.turbulence_data import frames_of_file
+from pushforward.benchmarks.tasks.turbulence import task as turbulence
+from pushforward.benchmarks.tasks.turbulence.config import TURBULENCE_PRESETS
+from pushforward.benchmarks.tasks.turbulence.data import frames_of_file
 from pushforward.datasets import open_turbulence
 from pushforward.datasets.turbulence import TurbulenceSimulation, simulate_turbulence
 from pushforward.simulators.errors import DataError

@@ -15,7 +15,7 @@ from pushforward.benchmarks.metrics.turbulence import (
     spectrum_error,
     vorticity_correlation,
 )
-from pushforward.benchmarks.tasks.turbulence_scoring import score_forecast
+from pushforward.benchmarks.tasks.turbulence.scoring import score_forecast
 from pushforward.simulators.errors import DataError
 from pushforward.simulators.turbulence import FiniteVolumeSolver
 

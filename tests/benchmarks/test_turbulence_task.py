@@ -12,17 +12,18 @@ from pushforward.benchmarks.leaderboard import make_boards, to_markdown
 from pushforward.benchmarks.page import make_page
 from pushforward.benchmarks.result import Metric, Result, read_results
 from pushforward.benchmarks.run_folder import RunFolder
-from pushforward.benchmarks.tasks import turbulence, turbulence_foreign
 from pushforward.benchmarks.tasks.foreign import write_foreign
-from pushforward.benchmarks.tasks.turbulence_config import TURBULENCE_PRESETS, FlowSet
-from pushforward.benchmarks.tasks.turbulence_reference import (
+from pushforward.benchmarks.tasks.turbulence import foreign as turbulence_foreign
+from pushforward.benchmarks.tasks.turbulence import task as turbulence
+from pushforward.benchmarks.tasks.turbulence.config import TURBULENCE_PRESETS, FlowSet
+from pushforward.benchmarks.tasks.turbulence.figures import pareto_front
+from pushforward.benchmarks.tasks.turbulence.reference import (
     Reference,
     finite_volume_solver,
     reference,
 )
-from pushforward.benchmarks.tasks.turbulence_rows import new_model, persistence, solver_rows
-from pushforward.benchmarks.turbulence_figures import pareto_front
-from pushforward.benchmarks.turbulence_report import gain_lines
+from pushforward.benchmarks.tasks.turbulence.report import gain_lines
+from pushforward.benchmarks.tasks.turbulence.rows import new_model, persistence, solver_rows
 from pushforward.cli import main
 from pushforward.datasets.turbulence import (
     open_turbulence,

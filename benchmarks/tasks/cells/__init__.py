@@ -1,0 +1,1 @@
+"""The cells task: populations left out, predicted and scored."""

@@ -1,0 +1,1 @@
+"""The channel task: emulators of wall turbulence beside large-eddy simulation."""

@@ -1,0 +1,1 @@
+"""The turbulence task: coarse models of Kolmogorov flow, judged by duration and seconds."""
