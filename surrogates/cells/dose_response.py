@@ -35,8 +35,8 @@ class DoseResponse(nn.Module):
     >>> import torch
     >>> response = DoseResponse(0, 1, centre=0.0, scale=1.0)
     >>> log_dose = torch.tensor([[0.0], [1.0986123]])  # doses 1 and 3, half-effective dose 1
-    >>> response(log_dose, torch.zeros(2, 0)).tolist()
-    [[0.5], [0.75]]
+    >>> response(log_dose, torch.zeros(2, 0)).detach().flatten()
+    tensor([0.5000, 0.7500])
     """
 
     centre: Tensor
