@@ -18,12 +18,12 @@ __all__ = [
     "row_colours",
 ]
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart.
+# Okabe and Ito's colours, which colour-blind readers can tell apart, olive for their pale yellow.
 LEARNED, REFERENCE = "#0072B2", "#E69F00"
 CONTROL, TREATED, PREDICTED = "#999999", "#D55E00", "#0072B2"
 # Of learned rows, drawn beside the vermilion of treated cells; orange lies too near to it, and
 # Tol's wine takes its place.
-CYCLE = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#882255", "#F0E442", "#000000")
+CYCLE = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#882255", "#999933", "#000000")
 MARKERS = "osD^vP*X<>"
 
 

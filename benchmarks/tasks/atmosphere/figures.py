@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_curves", "plot_maps", "plot_zonal_spectra"]
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart; one a network.
+# Okabe and Ito's colours, which colour-blind readers can tell apart, olive for their pale yellow; one a network.
 COLOURS = {
     "unet": "#0072B2",
     "swin": "#D55E00",
@@ -22,7 +22,7 @@ COLOURS = {
     "persistence": "#999999",
     "upwind": "#E69F00",
     "upwind_long": "#7A5195",
-    "upwind_winds": "#F0E442",
+    "upwind_winds": "#999933",
 }
 CURVES = {
     "r2": "r² (blind to bias)",

@@ -19,9 +19,9 @@ __all__ = [
     "plot_spectra",
 ]
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart.
+# Okabe and Ito's colours, which colour-blind readers can tell apart, olive for their pale yellow.
 FAMILIES = {"fv": ("#E69F00", "s"), "spectral": ("#009E73", "^"), "persistence": ("#999999", "x")}
-LEARNED = ["#0072B2", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442"]
+LEARNED = ["#0072B2", "#D55E00", "#CC79A7", "#56B4E9", "#999933"]
 
 
 def pareto_front(points: Sequence[tuple[str, float, float]]) -> list[str]:
