@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_curves", "plot_maps", "plot_zonal_spectra"]
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart, olive for their pale yellow; one a network.
+# Okabe and Ito's colours, which colour-blind readers can tell apart, olive for their pale yellow;
+# one a network.
 COLOURS = {
     "unet": "#0072B2",
     "swin": "#D55E00",
