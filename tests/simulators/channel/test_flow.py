@@ -192,6 +192,17 @@ def test_a_run_that_blows_up_says_when_and_in_wall_units(lively):
             small(closure=unmixing, **step).advance(lively, 400)
 
 
+def test_a_slow_blow_up_is_stopped_in_short_calls_too(lively):
+    """Each call alone sees little growth: what counts is what the driving sustains."""
+    flow, faster = small(), lively._replace(mean=4 * lively.mean)
+    flow.step = lambda state: state._replace(mean=1.2 * state.mean)
+    with pytest.raises(DivergedError, match=r"blew up in step 1 of 1, .* from 1 at most"):
+        flow.advance(faster, 1)
+    undriven = small(driving="gradient", pressure_gradient=0.0)
+    undriven.step = flow.step
+    assert float(undriven.advance(faster, 1).mean.abs().max()) > 3
+
+
 def test_a_run_that_blows_up_leaves_its_last_good_state(lively, tmp_path):
     path, flow = tmp_path / "state.safetensors", small(closure=unmixing)
     with pytest.raises(DivergedError, match=r"After \d+ of 400 steps all was well: .*safetensors"):
