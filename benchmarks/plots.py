@@ -8,8 +8,10 @@ from pushforward.benchmarks.leaderboard import Board, Cell
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 __all__ = [
+    "close_panels",
     "figure_svg",
     "new_figure",
     "plot_headline",
@@ -140,7 +142,13 @@ def plot_scatter(
         axis.set_xlabel(sample["axes"][0], fontsize=8)
         axis.set_ylabel(sample["axes"][1], fontsize=8)
         axis.tick_params(labelsize=7)
-    for axis in list(axes.flat)[len(samples) :]:
+    close_panels(figure, axes, len(samples), markerscale=1.5, handletextpad=0.4)
+    return figure
+
+
+def close_panels(figure: "Figure", axes: "NDArray", used: int, **style: float) -> None:
+    """Hide the panels that are left over, and put one legend of the first one below all."""
+    for axis in list(axes.flat)[used:]:
         axis.set_visible(False)
     handles, labels = axes.flat[0].get_legend_handles_labels()
     figure.legend(
@@ -150,11 +158,9 @@ def plot_scatter(
         ncols=3,
         frameon=False,
         fontsize=8,
-        markerscale=1.5,
         columnspacing=1.0,
-        handletextpad=0.4,
+        **style,
     )
-    return figure
 
 
 def figure_svg(figure: "Figure") -> str:

@@ -186,8 +186,9 @@ def main(arguments: list[str] | None = None) -> None:
         box=tuple(options.box),
     )
     options.out.mkdir(parents=True, exist_ok=True)
-    wide = "" if tuple(options.box) == MINIMAL_BOX else "_{:g}x{:g}pi".format(*options.box)
-    target = options.out / f"{'channel' if wide else 'minimal_unit'}{wide}.nc"
+    box = tuple(options.box)
+    stem = "minimal_unit" if box == MINIMAL_BOX else "channel_{:g}x{:g}pi".format(*box)
+    target = options.out / f"{stem}.nc"
     for name, dataset in found.items():
         suffix = "" if name == "profiles" else f"_{name}"
         with atomic_path(target.with_stem(target.stem + suffix)) as temporary:

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from pushforward.benchmarks.tasks.atmosphere.rows import load_emulator
+from pushforward.benchmarks.tasks.origin import model_origin
 from pushforward.datasets.atmosphere import CarbonData, open_carbon, write_carbon_forecasts
 from pushforward.datasets.forecasts import new_file
 from pushforward.simulators.errors import DataError
-from pushforward.simulators.provenance import provenance
-from pushforward.surrogates.atmosphere import CarbonEmulator, with_fixer
+from pushforward.surrogates.atmosphere import with_fixer
 from pushforward.surrogates.training.devices import resolve_device
 
 __all__ = ["predict"]
@@ -88,14 +88,8 @@ def predict(
         predicted,
         source,
         start=starts,
-        attributes={**_about(emulator), "model_folder": Path(folder).name},
+        attributes=model_origin(emulator, folder),
     )
-
-
-def _about(model: CarbonEmulator) -> dict[str, str]:
-    name = type(model).__name__
-    origin = provenance(configuration={"model": name, "configuration": model.configuration()})
-    return {**origin, "model": name}
 
 
 def _index(data: CarbonData, start: str, path: object) -> int:

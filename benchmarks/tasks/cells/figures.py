@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pushforward.benchmarks.plots import CONTROL, PREDICTED, TREATED, new_figure
+from pushforward.benchmarks.plots import CONTROL, PREDICTED, TREATED, close_panels, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,17 +70,5 @@ def plot_genes(samples: Samples, predicted: str = PREDICTED) -> "Figure":
         axis.set_title(title, fontsize=9)
         axis.tick_params(labelsize=7)
         axis.spines[["top", "right"]].set_visible(False)
-    for axis in list(axes.flat)[len(samples) :]:
-        axis.set_visible(False)
-    handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(
-        handles,
-        labels,
-        loc="outside lower center",
-        ncols=3,
-        frameon=False,
-        fontsize=8,
-        handlelength=1.2,
-        columnspacing=1.0,
-    )
+    close_panels(figure, axes, len(samples), handlelength=1.2)
     return figure

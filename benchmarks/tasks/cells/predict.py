@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from pushforward.benchmarks.tasks.cells.application import read_application
+from pushforward.benchmarks.tasks.origin import model_origin
 from pushforward.datasets.cells import open_cells, write_predictions
 from pushforward.datasets.forecasts import new_file
 from pushforward.simulators.errors import DataError
-from pushforward.simulators.provenance import provenance
 from pushforward.surrogates.training.devices import resolve_device
 
 __all__ = ["predict"]
@@ -104,9 +104,6 @@ def predict(
                 f"the prediction for population {population!r} is not finite: its cells lie too "
                 "far from those of training."
             )
-    about = provenance(
-        configuration={"model": type(model).__name__, "configuration": model.configuration()}
-    )
     write_predictions(
         path,
         source,
@@ -114,6 +111,6 @@ def predict(
         features,
         torch.cat(moved).numpy(),
         treatment=application.treatment,
-        attributes={**about, "model": type(model).__name__, "model_folder": Path(folder).name},
+        attributes=model_origin(model, folder),
     )
     return path

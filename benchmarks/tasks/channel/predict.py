@@ -9,11 +9,11 @@ import torch
 
 from pushforward.benchmarks.tasks.channel.data import channel_grid
 from pushforward.benchmarks.tasks.channel.rows import load_emulator
+from pushforward.benchmarks.tasks.origin import model_origin
 from pushforward.datasets import open_channel
 from pushforward.datasets.channel import write_channel_forecasts
 from pushforward.datasets.forecasts import new_file
 from pushforward.simulators.errors import DataError
-from pushforward.simulators.provenance import provenance
 from pushforward.surrogates.training.devices import resolve_device
 
 __all__ = ["predict"]
@@ -81,14 +81,11 @@ def predict(
     for (run, frame), bounded in zip(places, found.bounded_steps.tolist(), strict=True):
         if bounded < ahead:
             log.warning("run %d from frame %d left the bounded range", run, frame)
-    about = provenance(
-        configuration={"model": type(model).__name__, "configuration": model.configuration()}
-    )
     return write_channel_forecasts(
         path,
         found.velocity,
         source,
         run=[run for run, _ in places],
         start=[frame for _, frame in places],
-        attributes={**about, "model": type(model).__name__, "model_folder": Path(folder).name},
+        attributes=model_origin(model, folder),
     )

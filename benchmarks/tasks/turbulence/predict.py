@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pushforward.benchmarks.tasks.origin import model_origin
 from pushforward.benchmarks.tasks.turbulence.foreign import flow_of_file
 from pushforward.datasets.forecasts import new_file
 from pushforward.datasets.turbulence import (
@@ -18,7 +19,6 @@ from pushforward.datasets.turbulence import (
     write_turbulence_forecasts,
 )
 from pushforward.simulators.errors import DataError
-from pushforward.simulators.provenance import provenance
 from pushforward.surrogates.blocks import load_any
 from pushforward.surrogates.training.devices import resolve_device
 from pushforward.surrogates.turbulence import (
@@ -92,9 +92,6 @@ def predict(
     lost = ~torch.isfinite(velocity).flatten(1).all(1)
     if lost.any():
         log.warning("flows %s left the finite range", flows[lost.numpy()].tolist())
-    about = provenance(
-        configuration={"model": type(model).__name__, "configuration": model.configuration()}
-    )
     return write_turbulence_forecasts(
         path,
         velocity,
@@ -102,7 +99,7 @@ def predict(
         start_time=np.full(len(flows), times[at]),
         lead=model.flow.dt * np.arange(1, ahead + 1),
         domain=flow.domain,
-        attributes={**about, "model": type(model).__name__, "model_folder": Path(folder).name},
+        attributes=model_origin(model, folder),
     )
 
 
